@@ -1,12 +1,20 @@
 // Package client is the host's side of the guest protocol: it accepts the guest's connections and offers its operations as Go calls.
+//
+// The guest is hostile: whatever it sends, the client allocates a bounded amount of memory, never blocks for longer than its caller's context, and says
+// [ErrProtocol] about what a true guest does not do.
 package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
 	"net"
+	"sync"
+	"time"
+
+	"github.com/xtaci/smux"
 
 	"github.com/sunaba-dev/sunaba/internal/guest/proto"
 )
@@ -18,6 +26,12 @@ var (
 	ErrProtocol     = errors.New("the guest broke the protocol") // wrapped with what it did; the caller should give up the sandbox
 )
 
+const (
+	handshakeTimeout = 10 * time.Second
+	defaultRelays    = 1024
+	maxHandshakes    = 16 // connections that have not said yet what they are
+)
+
 // Options configure a Client.
 type Options struct {
 	Configure proto.Configure
@@ -27,62 +41,236 @@ type Options struct {
 }
 
 // Client talks to one guest. Its methods may be called from several goroutines.
-type Client struct { /* ... */
+type Client struct {
+	o      Options
+	ctx    context.Context // ends with the client
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	relays chan struct{} // one slot per relay connection
+	shakes chan struct{}
+
+	mu       sync.Mutex
+	closed   bool
+	listener net.Listener
+	conns    map[net.Conn]struct{}
+	session  *smux.Session
+	hello    proto.Hello
+	ready    chan struct{} // closed while session is set
 }
 
 // New returns a client that has no connection yet.
-func New(o Options) *Client { panic("skeleton") }
+func New(o Options) *Client {
+	if o.MaxRelays == 0 {
+		o.MaxRelays = defaultRelays
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Client{o: o, ctx: ctx, cancel: cancel, relays: make(chan struct{}, o.MaxRelays), shakes: make(chan struct{}, maxHandshakes),
+		conns: map[net.Conn]struct{}{}, ready: make(chan struct{})}
+}
 
-// Serve accepts the guest's connections from l until Close; a newer control connection replaces the older.
-func (c *Client) Serve(l net.Listener) error { panic("skeleton") }
+// Serve accepts the guest's connections from l until Close, which closes l. A newer control connection replaces the older.
+func (c *Client) Serve(l net.Listener) error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return l.Close()
+	}
+	c.listener = l
+	c.mu.Unlock()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if c.ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		select {
+		case c.shakes <- struct{}{}:
+		default:
+			_ = conn.Close() // a true guest does not open so many at once without saying what they are
+			continue
+		}
+		if !c.track(conn) {
+			return nil
+		}
+		c.wg.Go(func() {
+			defer c.untrack(conn)
+			c.accept(conn)
+		})
+	}
+}
+
+// track counts a connection in, unless the client is closed.
+func (c *Client) track(conn net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		_ = conn.Close()
+		return false
+	}
+	c.conns[conn] = struct{}{}
+	return true
+}
+
+func (c *Client) untrack(conn net.Conn) {
+	c.mu.Lock()
+	delete(c.conns, conn)
+	c.mu.Unlock()
+	_ = conn.Close()
+}
+
+// accept finds out what a connection is and serves it.
+func (c *Client) accept(conn net.Conn) {
+	var hello proto.RelayHello
+	_ = conn.SetDeadline(time.Now().Add(handshakeTimeout))
+	kind, err := proto.ReadPreface(conn)
+	if err == nil && kind == proto.KindRelay {
+		hello, err = readRelayHello(conn)
+	}
+	<-c.shakes
+	if err != nil {
+		c.o.Log.Debug("a guest's connection was refused", "error", err)
+		return
+	}
+	_ = conn.SetDeadline(time.Time{})
+	if kind == proto.KindControl {
+		c.control(conn)
+		return
+	}
+	select {
+	case c.relays <- struct{}{}:
+		defer func() { <-c.relays }()
+		if c.o.Relay != nil {
+			c.o.Relay(c.ctx, hello.Listener, conn)
+		}
+	default:
+		c.o.Log.Debug("a relay connection was refused: there are too many")
+	}
+}
+
+func readRelayHello(conn net.Conn) (h proto.RelayHello, err error) {
+	t, p, err := proto.NewReader(conn).Next()
+	if err != nil {
+		return h, err
+	}
+	if t != proto.FrameHello {
+		return h, proto.ErrFrame
+	}
+	return h, json.Unmarshal(p, &h)
+}
+
+// control configures the guest on a new control connection and serves calls over it until it breaks.
+func (c *Client) control(conn net.Conn) {
+	session, err := smux.Client(conn, Mux())
+	if err != nil {
+		return
+	}
+	defer func() { _ = session.Close() }()
+	ctx, cancel := context.WithTimeout(c.ctx, handshakeTimeout)
+	defer cancel()
+	r, err := c.callOn(ctx, session, proto.Call{Op: proto.OpConfigure, Configure: &c.o.Configure}, nil, nil)
+	if err != nil || r.Hello == nil {
+		c.o.Log.Warn("a guest could not be configured", "error", err)
+		return
+	}
+	c.mu.Lock()
+	old := c.session
+	c.session, c.hello = session, *r.Hello
+	if old == nil {
+		close(c.ready)
+	}
+	c.mu.Unlock()
+	if old != nil {
+		_ = old.Close()
+	}
+	select {
+	case <-session.CloseChan():
+	case <-c.ctx.Done():
+	}
+	c.mu.Lock()
+	if c.session == session {
+		c.session, c.ready = nil, make(chan struct{})
+	}
+	c.mu.Unlock()
+}
+
+// Mux is the multiplexer's configuration, the same on both sides. Keep-alives are off: a unix socket tells when its peer goes, and an idle sandbox must cost no CPU.
+func Mux() *smux.Config {
+	return &smux.Config{Version: 2, KeepAliveDisabled: true, MaxFrameSize: 60 << 10, MaxStreamBuffer: 256 << 10, MaxReceiveBuffer: 16 << 20,
+		KeepAliveInterval: time.Minute, KeepAliveTimeout: 3 * time.Minute}
+}
 
 // Close ends all connections and fails all calls with ErrClosed. It returns when every goroutine of the client has ended.
-func (c *Client) Close() error { panic("skeleton") }
+func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.cancel()
+	var err error
+	if c.listener != nil {
+		if err = c.listener.Close(); errors.Is(err, net.ErrClosed) {
+			err = nil
+		}
+	}
+	for conn := range c.conns {
+		_ = conn.Close()
+	}
+	c.mu.Unlock()
+	c.wg.Wait()
+	return err
+}
 
 // Ready waits until a guest is connected and configured.
-func (c *Client) Ready(ctx context.Context) (proto.Hello, error) { panic("skeleton") }
-
-// Run is code or a command to run. Output is called with pieces of what it prints, in order per stream, never concurrently; the slice is reused.
-type Run struct {
-	Language     string // code only
-	Text         string
-	ClearContext bool  // code only
-	OutputLimit  int64 // bytes per stream; 0 means 8 MiB
-	Output       func(stderr bool, p []byte)
+func (c *Client) Ready(ctx context.Context) (proto.Hello, error) {
+	_, hello, err := c.connected(ctx)
+	return hello, err
 }
 
-// RunCode runs code in the session's persistent interpreter. Code of one interpreter is queued in order. Cancelling ctx interrupts the code.
-func (c *Client) RunCode(ctx context.Context, r Run) (proto.Run, error) { panic("skeleton") }
-
-// RunCommand runs a command line in a fresh shell. Cancelling ctx kills its process tree.
-func (c *Client) RunCommand(ctx context.Context, r Run) (proto.Run, error) { panic("skeleton") }
-
-// Prepare starts the interpreter of a language ahead of its first use.
-func (c *Client) Prepare(ctx context.Context, language string) error { panic("skeleton") }
-
-// File is a file to write: exactly Size bytes are read from Content.
-type File struct {
-	Path    string
-	Size    int64
-	Content io.Reader
+func (c *Client) connected(ctx context.Context) (*smux.Session, proto.Hello, error) {
+	for {
+		c.mu.Lock()
+		session, hello, ready, closed := c.session, c.hello, c.ready, c.closed
+		c.mu.Unlock()
+		if closed {
+			return nil, hello, ErrClosed
+		}
+		if session != nil && !session.IsClosed() {
+			return session, hello, nil
+		}
+		wait := ready
+		if session != nil { // broken, and control has not noticed yet
+			wait = nil
+		}
+		retry := time.NewTimer(time.Millisecond)
+		if session == nil {
+			retry.Stop()
+		}
+		select {
+		case <-wait:
+		case <-retry.C:
+		case <-c.ctx.Done():
+			retry.Stop()
+			return nil, hello, ErrClosed
+		case <-ctx.Done():
+			retry.Stop()
+			return nil, hello, ctx.Err()
+		}
+		retry.Stop()
+	}
 }
 
-// WriteFiles writes all the files or none of them.
-func (c *Client) WriteFiles(ctx context.Context, files []File) error { panic("skeleton") }
-
-// ReadFiles calls each for every path in order, with a reader of the content that is valid during the call.
-func (c *Client) ReadFiles(ctx context.Context, paths []string, each func(e proto.Entry, content io.Reader) error) error {
-	panic("skeleton")
+// broken explains why a stream failed.
+func (c *Client) broken(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, proto.ErrFrame):
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
+	case c.ctx.Err() != nil:
+		return ErrClosed
+	}
+	return ErrDisconnected
 }
-
-// ListFiles lists one folder, one level deep, sorted by name.
-func (c *Client) ListFiles(ctx context.Context, dir string) ([]proto.Entry, error) { panic("skeleton") }
-
-// RemoveFiles removes files and folders (with what is in them) and returns how many of the paths it removed. A missing path fails the call before anything is removed.
-func (c *Client) RemoveFiles(ctx context.Context, paths []string) (int, error) { panic("skeleton") }
-
-// Listen makes the guest listen inside; what connects there is relayed to Options.Relay under the listener's name.
-func (c *Client) Listen(ctx context.Context, l proto.Listener) error { panic("skeleton") }
-
-// Ping makes one round trip.
-func (c *Client) Ping(ctx context.Context) error { panic("skeleton") }

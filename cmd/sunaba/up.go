@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/sunaba-dev/sunaba/internal/api/agentcore"
+	"github.com/sunaba-dev/sunaba/internal/api/sts"
+	"github.com/sunaba-dev/sunaba/internal/codeinterpreter"
+	"github.com/sunaba-dev/sunaba/internal/fault"
+	"github.com/sunaba-dev/sunaba/internal/image"
+	"github.com/sunaba-dev/sunaba/internal/installation"
+	"github.com/sunaba-dev/sunaba/internal/sandbox"
+	"github.com/sunaba-dev/sunaba/internal/sandbox/gvisor"
+	"github.com/sunaba-dev/sunaba/internal/sandbox/gvisor/guestbin"
+	"github.com/sunaba-dev/sunaba/internal/server"
+	"github.com/sunaba-dev/sunaba/internal/sigv4"
+	"github.com/sunaba-dev/sunaba/internal/store"
+	"github.com/sunaba-dev/sunaba/internal/wire"
+)
+
+// drainTime is how long requests may go on after SIGTERM.
+const drainTime = 20 * time.Second
+
+func upCommand(s *settings) *cobra.Command {
+	var listen, imageName string
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run the server until SIGTERM or Ctrl-C",
+		Long: "Serves the AWS API and runs sandboxes. Prints one line that begins with \"ready \" and the endpoint when it answers; logs go to standard error.\n" +
+			"On SIGTERM running requests get 20 seconds to end, then every sandbox is destroyed.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := s.logger()
+			if err != nil {
+				return err
+			}
+			u := &up{s: s, log: log, listen: listen, imageName: imageName}
+			return u.run(cmd.Context(), func(endpoint string) error {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "ready %s\n", endpoint)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", defaultListen, "address and port to listen on; port 0 takes a free one")
+	cmd.Flags().StringVar(&imageName, "image", image.DefaultName, "image that Code Interpreter sessions start from")
+	return cmd
+}
+
+// up is one run of the server.
+type up struct {
+	s         *settings
+	log       *slog.Logger
+	listen    string
+	imageName string
+	cleanup   []func(context.Context) error // undoes the start, last first
+}
+
+func (u *up) run(ctx context.Context, ready func(endpoint string) error) (err error) {
+	defer func() { err = errors.Join(err, u.stop()) }()
+	dir, err := installation.Open(u.s.dataDir)
+	if err != nil {
+		return err
+	}
+	unlock, err := dir.Lock()
+	if err != nil {
+		return err
+	}
+	u.later(func(context.Context) error { unlock(); return nil })
+	db, err := store.Open(ctx, dir.StorePath())
+	if err != nil {
+		return err
+	}
+	u.later(func(context.Context) error { return db.Close() })
+	if _, err := rootKey(ctx, db, dir); err != nil {
+		return err
+	}
+	// The port before the sandboxes: a taken one must not cost a start.
+	listener, err := listenOn(ctx, u.listen)
+	if err != nil {
+		return err
+	}
+	u.later(func(context.Context) error { return ignoreClosed(listener.Close()) })
+	driver, err := u.driver(ctx, dir)
+	if err != nil {
+		return err
+	}
+	u.later(driver.Close)
+	interpreters, err := codeinterpreter.New(ctx, codeinterpreter.Options{Store: db, Driver: driver, Image: u.image(), Limits: hostLimits(dir.Path()),
+		Quota: codeinterpreter.DefaultQuota, Log: u.log, NewID: func() string { return strings.ToLower(ulid.Make().String()) }})
+	if err != nil {
+		return err
+	}
+	u.later(interpreters.Close)
+	srv := server.New(server.Options{
+		Services: []*wire.Service{(&agentcore.API{Interpreters: interpreters}).Service(), sts.Service()},
+		Verifier: &sigv4.Verifier{Keys: keyStore{db}}, Log: u.log, Version: version,
+	})
+	u.later(srv.Shutdown)
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(listener) }()
+	endpoint := "http://" + listener.Addr().String()
+	if err := dir.SetServer(&installation.Server{PID: os.Getpid(), Endpoint: endpoint}); err != nil {
+		return err
+	}
+	u.later(func(context.Context) error { return dir.SetServer(nil) })
+	if err := ready(endpoint); err != nil {
+		return err
+	}
+	u.log.Info("serving", "endpoint", endpoint, "data", dir.Path(), "version", version)
+	select {
+	case <-ctx.Done():
+		u.log.Info("stopping: running requests may end", "at most", drainTime)
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+func (u *up) later(f func(context.Context) error) { u.cleanup = append(u.cleanup, f) }
+
+// stop undoes the start in reverse order; what fails does not keep the rest from being undone.
+func (u *up) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	var errs []error
+	for i := len(u.cleanup) - 1; i >= 0; i-- {
+		errs = append(errs, u.cleanup[i](ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func listenOn(ctx context.Context, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s (another address can be given with --listen): %w", address, err)
+	}
+	return l, nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// driver starts the sandbox driver and removes what an earlier run of the server left behind.
+func (u *up) driver(ctx context.Context, dir *installation.Dir) (sandbox.Driver, error) {
+	guest, err := guestbin.Binary()
+	if err != nil {
+		return nil, err
+	}
+	d, err := gvisor.New(gvisor.Options{RunDir: dir.RunDir(), DataDir: dir.SandboxDir(), Guest: guest, Log: u.log})
+	if err != nil {
+		return nil, err
+	}
+	reaped, err := d.Reap(ctx)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("remove the sandboxes of an earlier run: %w", err), d.Close(ctx))
+	}
+	if len(reaped) > 0 {
+		u.log.Warn("sandboxes of an earlier run were removed", "sandboxes", len(reaped))
+	}
+	return d, nil
+}
+
+// image finds the image when a session starts: it may be built while the server runs.
+func (u *up) image() func(context.Context) (sandbox.Image, error) {
+	images := image.New(u.s.cacheDir)
+	return func(context.Context) (sandbox.Image, error) {
+		i, err := images.Resolve(u.imageName)
+		if err != nil {
+			return sandbox.Image{}, fault.New(fault.ResourceNotFound, "The server has no interpreter image %q yet: run `sunaba image build` on its host.", u.imageName).With(err)
+		}
+		return sandbox.Image{Root: i.Root, Env: i.Env}, nil
+	}
+}
+
+// keyStore answers the signature check from the store.
+type keyStore struct{ db *store.DB }
+
+// Lookup implements sigv4.KeyStore. There are no temporary credentials, so no session token can be right.
+func (k keyStore) Lookup(ctx context.Context, accessKeyID, sessionToken string) (sigv4.Key, error) {
+	key, found, err := k.db.AccessKey(ctx, accessKeyID)
+	switch {
+	case err != nil:
+		return sigv4.Key{}, err
+	case !found:
+		return sigv4.Key{}, sigv4.ErrUnknownKey
+	case sessionToken != "":
+		return sigv4.Key{}, sigv4.ErrInvalidToken
+	}
+	return sigv4.Key{Secret: key.Secret, Principal: server.Principal{Account: key.Account, ARN: key.Principal}}, nil
+}

@@ -1,0 +1,205 @@
+// Package server is the one listener in front of every service: it finds out which service a request is for and who sends it, and hands it to the service's operations.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sunaba-dev/sunaba/internal/fault"
+	"github.com/sunaba-dev/sunaba/internal/sigv4"
+	"github.com/sunaba-dev/sunaba/internal/wire"
+)
+
+// Options configure a Server.
+type Options struct {
+	Services []*wire.Service
+	Verifier *sigv4.Verifier
+	Log      *slog.Logger
+	Version  string
+}
+
+// Limits against hostile or broken clients.
+const (
+	maxHeaderBytes = 64 << 10
+	maxBody        = 150 << 20        // a payload of 100 MB as base64, and JSON around it
+	maxBodies      = 1 << 30          // bytes of request bodies held at once, over all requests
+	headerTimeout  = 10 * time.Second // for the whole header
+	bodyStall      = 30 * time.Second // without a byte of the body
+	idleTimeout    = 2 * time.Minute  // of a kept-alive connection
+)
+
+// Server answers AWS API requests.
+type Server struct {
+	o        Options
+	services map[string]*wire.Service
+	bodies   *budget
+	http     *http.Server
+}
+
+// New returns a server for the services.
+func New(o Options) *Server {
+	s := &Server{o: o, services: map[string]*wire.Service{}, bodies: newBudget(maxBodies)}
+	o.Verifier.MaxBody = func(sigv4.Scope) int64 { return maxBody }
+	o.Verifier.Guess = serviceOf
+	for _, svc := range o.Services {
+		s.services[svc.Name] = svc
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true) // the JavaScript Bedrock clients speak HTTP/2 without TLS
+	s.http = &http.Server{Handler: s, MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		Protocols: &protocols, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)}
+	return s
+}
+
+// Serve answers requests on l until Shutdown.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown stops accepting requests and waits for those that are running, until ctx ends; then it cuts them off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.http.Shutdown(ctx); err != nil {
+		return errors.Join(err, s.http.Close())
+	}
+	return nil
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	req := &wire.Request{ID: uuid.NewString(), InvocationID: r.Header.Get("Amz-Sdk-Invocation-Id")}
+	r = r.WithContext(wire.WithRequest(r.Context(), req))
+	w.Header().Set("X-Amzn-RequestId", req.ID)
+	if r.Method == http.MethodGet && r.URL.Path == "/health" {
+		s.health(w)
+		return
+	}
+	rec := &recorder{ResponseWriter: w}
+	err := s.answer(rec, r, req)
+	s.log(r, req, rec.status, time.Since(began), err)
+}
+
+// answer serves one API request. Its error has been sent already.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, req *wire.Request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			err = fault.New(fault.Internal, "An internal error occurred. The server's log has the cause under this request id.").With(panicked(p))
+			if rec, ok := w.(*recorder); ok && rec.status == 0 {
+				wire.FailUnrouted(w, r, err)
+			}
+		}
+	}()
+	svc, known := s.route(r)
+	failWith := wire.FailUnrouted
+	if known {
+		failWith, req.Service = svc.Fail, svc.Name
+	}
+	identity, principal, body, err := s.authenticate(w, r)
+	if err != nil {
+		failWith(w, r, err)
+		return err
+	}
+	defer body.release()
+	req.Region, req.Account, req.Principal = identity.Scope.Region, principal.Account, principal.ARN
+	if !known {
+		err := fault.New(fault.UnknownOperation, "This server does not serve the service %q.", identity.Scope.Service)
+		failWith(w, r, err)
+		return err
+	}
+	return svc.Handle(w, r, body.bytes)
+}
+
+// route finds the service: by the scope that the request is signed for, then by its Host, then by its path.
+func (s *Server) route(r *http.Request) (*wire.Service, bool) {
+	svc, ok := s.services[serviceOf(r)]
+	return svc, ok
+}
+
+// serviceOf names the service that a request is for, "" if nothing tells.
+func serviceOf(r *http.Request) string {
+	if scope, ok := sigv4.ScopeOf(r); ok {
+		return scope.Service
+	}
+	if name := serviceOfHost(r.Host); name != "" {
+		return name
+	}
+	if strings.HasPrefix(r.URL.Path, "/code-interpreters") || strings.HasPrefix(r.URL.Path, "/tags/") {
+		return "bedrock-agentcore"
+	}
+	return ""
+}
+
+// serviceOfHost reads the service from an AWS host name: SERVICE.REGION.amazonaws.com, with the variants -fips and -control.
+func serviceOfHost(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host, ok := strings.CutSuffix(strings.ToLower(host), ".amazonaws.com")
+	if !ok {
+		if host, ok = strings.CutSuffix(host, ".api.aws"); !ok {
+			return ""
+		}
+	}
+	name, _, _ := strings.Cut(host, ".")
+	name = strings.TrimSuffix(name, "-fips")
+	return strings.TrimSuffix(name, "-control")
+}
+
+func (s *Server) health(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write([]byte(`{"status":"ok","version":"` + s.o.Version + `"}` + "\n"))
+}
+
+func (s *Server) log(r *http.Request, req *wire.Request, status int, took time.Duration, err error) {
+	attrs := []slog.Attr{slog.String("service", req.Service), slog.String("operation", req.Operation), slog.Int("status", status),
+		slog.Duration("took", took.Round(time.Microsecond)), slog.String("principal", req.Principal), slog.String("request", req.ID)}
+	level := slog.LevelInfo
+	if err != nil {
+		level = slog.LevelWarn
+		if status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+		attrs = append(attrs, slog.Any("error", err))
+	}
+	if req.Operation == "" {
+		attrs = append(attrs, slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()))
+	}
+	s.o.Log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// recorder remembers the status of a response.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -1,0 +1,125 @@
+// Package structure has the tests of the source tree itself: who may import whom, and that every package says what it is.
+package structure
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sunaba-dev/sunaba/"
+
+type goPackage struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+}
+
+// allowed lists, for each package (or folder of packages, ending in /), the packages of this module that it may import. Domain packages never import each other, HTTP or SQL;
+// only the command wires everything together.
+var allowed = map[string][]string{
+	"internal/fault":                   {},
+	"internal/runsc":                   {},
+	"internal/installation":            {},
+	"internal/doctor":                  {},
+	"internal/image":                   {},
+	"internal/guest/proto":             {},
+	"internal/guest/agent":             {"internal/guest/proto", "internal/guest/client"}, // client: the multiplexer's configuration, shared by both sides
+	"internal/guest/client":            {"internal/guest/proto"},
+	"internal/guest/mux":               {},
+	"internal/sandbox":                 {"internal/guest/client", "internal/guest/proto"},
+	"internal/sandbox/gvisor":          {"internal/sandbox", "internal/guest/client", "internal/guest/proto", "internal/runsc", "internal/sandbox/gvisor/cgroup"},
+	"internal/sandbox/gvisor/cgroup":   {},
+	"internal/sandbox/gvisor/guestbin": {},
+	"internal/sandbox/sandboxtest":     {"internal/sandbox", "internal/guest/client", "internal/guest/proto"},
+	"internal/codeinterpreter":         {"internal/fault", "internal/sandbox", "internal/guest/client", "internal/guest/proto"},
+	"internal/store":                   {"internal/fault", "internal/codeinterpreter"},
+	"internal/sigv4":                   {"internal/fault"},
+	"internal/wire":                    {"internal/fault"},
+	"internal/api/agentcore":           {"internal/fault", "internal/wire", "internal/codeinterpreter"},
+	"internal/api/sts":                 {"internal/fault", "internal/wire"},
+	"internal/server":                  {"internal/fault", "internal/wire", "internal/sigv4"},
+	"cmd/sunaba":                       {"*"},
+	"cmd/sunaba-guest":                 {"internal/guest/agent", "internal/guest/proto"},
+	"examples/":                        {},
+	"test/":                            {"*"},
+	"bench":                            {"*"},
+}
+
+// domains know nothing of how requests travel or where records lie.
+var domains = []string{"internal/codeinterpreter", "internal/sandbox", "internal/fault"}
+
+var forbiddenInDomains = []string{"net/http", "database/sql"}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-tags", "e2e", "-json=ImportPath,Doc,Imports", "./...")
+	cmd.Dir = "../.."
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	var all []goPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		p.ImportPath = strings.TrimPrefix(p.ImportPath, module)
+		all = append(all, p)
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list found %d packages only", len(all))
+	}
+	return all
+}
+
+func TestEveryPackageHasADoc(t *testing.T) {
+	for _, p := range packages(t) {
+		if strings.HasPrefix(p.ImportPath, "test/") { // test-only packages have their doc in a _test.go file
+			continue
+		}
+		if p.Doc == "" {
+			t.Errorf("%s has no package doc: say in one sentence what it is", p.ImportPath)
+		}
+	}
+}
+
+func rule(path string) ([]string, bool) {
+	if r, ok := allowed[path]; ok {
+		return r, true
+	}
+	for prefix, r := range allowed {
+		if strings.HasSuffix(prefix, "/") && strings.HasPrefix(path, prefix) {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+func TestImportDirections(t *testing.T) {
+	for _, p := range packages(t) {
+		may, ok := rule(p.ImportPath)
+		if !ok {
+			t.Errorf("%s has no rule: add it to the table with what it may import", p.ImportPath)
+			continue
+		}
+		for _, i := range p.Imports {
+			if own, ours := strings.CutPrefix(i, module); ours && !slices.Contains(may, own) && !slices.Contains(may, "*") {
+				t.Errorf("%s must not import %s", p.ImportPath, own)
+			}
+			if slices.Contains(domains, p.ImportPath) && slices.Contains(forbiddenInDomains, i) {
+				t.Errorf("the domain package %s must not import %s", p.ImportPath, i)
+			}
+		}
+	}
+}
