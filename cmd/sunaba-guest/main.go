@@ -1,0 +1,27 @@
+// Command sunaba-guest is PID 1 of every sandbox: see internal/guest/agent.
+package main
+
+import (
+	"context"
+	"flag"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/sunaba-dev/sunaba/internal/guest/agent"
+)
+
+// memory is a soft limit of the guest's own heap: a hundred idle sandboxes must not pay for one that once moved a large file.
+const memory = 24 << 20
+
+func main() {
+	socket := flag.String("socket", "/.sunaba/ctl.sock", "the host's socket")
+	flag.Parse()
+	debug.SetMemoryLimit(memory)
+	debug.SetGCPercent(50)
+	// PID 1 ends with its sandbox. The signals are received and dropped, not ignored: children would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
+	agent.New(agent.Options{Socket: *socket, Init: os.Getpid() == 1, Version: "1", Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}).Run(context.Background())
+}

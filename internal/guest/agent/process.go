@@ -1,0 +1,160 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// markVariable is set in the environment of every process of a command, to find those that left its session.
+const markVariable = "SUNABA_CALL"
+
+// processes starts children and reaps them, and the orphans that fall to PID 1 as well. One goroutine waits for all of them, so that no exit status is lost to another waiter.
+type processes struct {
+	mu      sync.Mutex // held while a child is forked and entered, so that it is known before it is reaped
+	started map[int]*process
+}
+
+// process is a running child.
+type process struct {
+	pid    int
+	mark   string
+	done   chan struct{}
+	status syscall.WaitStatus // valid once done is closed
+}
+
+func newProcesses() *processes {
+	p := &processes{started: map[int]*process{}}
+	children := make(chan os.Signal, 1)
+	signal.Notify(children, unix.SIGCHLD)
+	go func() {
+		for range children {
+			p.reap()
+		}
+	}()
+	return p
+}
+
+func (p *processes) reap() {
+	for {
+		p.mu.Lock()
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		if child := p.started[pid]; child != nil && pid > 0 {
+			delete(p.started, pid)
+			child.status = status
+			close(child.done)
+		}
+		p.mu.Unlock()
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if pid <= 0 || err != nil {
+			return
+		}
+	}
+}
+
+// start runs argv in a session of its own. files are its descriptors from 0 on.
+func (p *processes) start(argv []string, s surroundings, mark string, files []uintptr) (*process, error) {
+	attr := &syscall.ProcAttr{Dir: s.dir, Env: s.env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true, Credential: s.creds}}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pid, err := syscall.ForkExec(argv[0], argv, attr)
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", argv[0], err)
+	}
+	child := &process{pid: pid, mark: mark, done: make(chan struct{})}
+	p.started[pid] = child
+	return child, nil
+}
+
+// exitCode is a status as shells count: 128 and the signal's number for a death by signal.
+func exitCode(s syscall.WaitStatus) int {
+	if s.Signaled() {
+		return 128 + int(s.Signal())
+	}
+	return s.ExitStatus()
+}
+
+// killTree kills what is left of a process's tree: its process group, its session, its descendants, and who carries its mark.
+func (p *process) killTree() {
+	_ = unix.Kill(-p.pid, unix.SIGKILL)
+	const rounds = 5 // a tree that forks faster than this finds only dies with the sandbox
+	for range rounds {
+		members := p.members()
+		if len(members) == 0 {
+			return
+		}
+		for _, pid := range members {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+}
+
+// members looks through /proc for the living members of the tree, without the process itself once it has been reaped.
+func (p *process) members() []int {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	names, err := dir.Readdirnames(-1)
+	_ = dir.Close()
+	if err != nil {
+		return nil
+	}
+	self := os.Getpid()
+	parents, found := map[int]int{}, map[int]bool{}
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid == self || pid == 1 {
+			continue
+		}
+		parent, session, dead := stat(pid)
+		if dead {
+			continue
+		}
+		parents[pid] = parent
+		if session == p.pid || (p.mark != "" && marked(pid, p.mark)) {
+			found[pid] = true
+		}
+	}
+	var out []int
+	for pid := range parents {
+		for up, steps := pid, 0; up > 1 && steps < 1000; up, steps = parents[up], steps+1 {
+			if found[up] || up == p.pid {
+				out = append(out, pid)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// stat reads a process's parent and session.
+func stat(pid int) (parent, session int, dead bool) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, 0, true
+	}
+	text := string(b)
+	f := strings.Fields(text[strings.LastIndexByte(text, ')')+1:]) // state ppid pgrp session ...
+	if len(f) < 4 || f[0] == "Z" || f[0] == "X" {
+		return 0, 0, true
+	}
+	parent, _ = strconv.Atoi(f[1])
+	session, _ = strconv.Atoi(f[3])
+	return parent, session, false
+}
+
+func marked(pid int, mark string) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	return err == nil && strings.Contains("\x00"+string(b), "\x00"+markVariable+"="+mark+"\x00")
+}

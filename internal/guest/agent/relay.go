@@ -1,0 +1,81 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+
+	"github.com/sunaba-dev/sunaba/internal/guest/proto"
+)
+
+// listen opens a listener inside the sandbox, once per name. Listeners outlive the control connection.
+func (a *Agent) listen(_ context.Context, l *proto.Listener) error {
+	if l == nil || l.Name == "" {
+		return bad(proto.BadRequest, "", "a listener needs a name")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if have := a.listeners[l.Name]; have != nil {
+		return nil
+	}
+	listener, err := net.Listen("tcp", l.Address)
+	if err != nil {
+		return bad(proto.Failed, "", "listen on %s: %v", l.Address, err)
+	}
+	a.listeners[l.Name] = listener
+	go a.relay(l.Name, listener)
+	return nil
+}
+
+// relay carries every connection that a listener accepts to the host, each over a connection of its own, so that none can stall another.
+func (a *Agent) relay(name string, l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			continue
+		}
+		select {
+		case a.relays <- struct{}{}:
+			go func() {
+				defer func() { <-a.relays }()
+				a.relayOne(name, conn)
+			}()
+		default:
+			_ = conn.Close()
+		}
+	}
+}
+
+func (a *Agent) relayOne(name string, conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	host, err := a.dial(context.Background(), proto.KindRelay)
+	if err != nil {
+		return
+	}
+	defer func() { _ = host.Close() }()
+	if err := proto.NewWriter(host).WriteJSON(proto.FrameHello, proto.RelayHello{Listener: name}); err != nil {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		copyHalf(host, conn)
+	}()
+	copyHalf(conn, host)
+	<-done
+}
+
+// copyHalf copies one direction and then ends it, so that the other may go on.
+func copyHalf(to, from net.Conn) {
+	_, err := io.Copy(to, from)
+	if half, ok := to.(interface{ CloseWrite() error }); ok && err == nil {
+		_ = half.CloseWrite()
+		return
+	}
+	_ = to.Close()
+	_ = from.Close()
+}
