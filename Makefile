@@ -5,11 +5,13 @@ VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 CACHE      := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sunaba
 SUDO       := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,XDG_CACHE_HOME,NO_COLOR,TERM)
 GO         := go
-GOFLAGS_RELEASE := -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+LDFLAGS    := -ldflags '-s -w -X main.version=$(VERSION)'
 GUEST      := internal/sandbox/gvisor/guestbin/bin/sunaba-guest
 # Tests that start sandboxes need root: they are compiled as you and run through sudo.
 GOTEST     := $(GO) test $(if $(SUDO),-exec '$(SUDO)')
+# Static: inside a sandbox's start there is no libc to load. The same flags everywhere, so that gVisor is compiled once for the binary and the tests.
 export CGO_ENABLED := 0
+export GOFLAGS := -trimpath
 
 .DEFAULT_GOAL := help
 
@@ -25,11 +27,11 @@ build: bin/sunaba ## Build bin/sunaba
 bin/sunaba: guest
 	@echo "building bin/sunaba (a first build compiles gVisor and takes some minutes)"
 	@mkdir -p bin
-	@$(GO) build $(GOFLAGS_RELEASE) -o bin/sunaba ./cmd/sunaba
+	@$(GO) build $(LDFLAGS) -o bin/sunaba ./cmd/sunaba
 
 .PHONY: guest
 guest:
-	@$(GO) build -trimpath -ldflags '-s -w' -o $(GUEST).new ./cmd/sunaba-guest
+	@$(GO) build -ldflags '-s -w' -o $(GUEST).new ./cmd/sunaba-guest
 	@cmp -s $(GUEST).new $(GUEST) && rm $(GUEST).new || mv $(GUEST).new $(GUEST)
 
 .PHONY: image

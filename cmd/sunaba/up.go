@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -174,13 +175,28 @@ func (u *up) driver(ctx context.Context, dir *installation.Dir) (sandbox.Driver,
 	return d, nil
 }
 
-// image finds the image when a session starts: it may be built while the server runs.
+// image finds the image when a session starts: it may be built while the server runs. Images that sessions were started from stay in use, and so cannot be removed, until the server stops.
 func (u *up) image() func(context.Context) (sandbox.Image, error) {
 	images := image.New(u.s.cacheDir)
+	var mu sync.Mutex
+	inUse := map[string]func(){}
+	u.later(func(context.Context) error {
+		for _, release := range inUse {
+			release()
+		}
+		return nil
+	})
 	return func(context.Context) (sandbox.Image, error) {
+		mu.Lock()
+		defer mu.Unlock()
 		i, err := images.Resolve(u.imageName)
 		if err != nil {
 			return sandbox.Image{}, fault.New(fault.ResourceNotFound, "The server has no interpreter image %q yet: run `sunaba image build` on its host.", u.imageName).With(err)
+		}
+		if inUse[i.ID] == nil {
+			if inUse[i.ID], err = images.Use(i.ID); err != nil {
+				return sandbox.Image{}, err
+			}
 		}
 		return sandbox.Image{Root: i.Root, Env: i.Env}, nil
 	}

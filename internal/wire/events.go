@@ -1,9 +1,12 @@
 package wire
 
 import (
+	"bytes"
+	"errors"
 	"iter"
 	"net/http"
 	"reflect"
+	"strconv"
 	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
@@ -18,6 +21,7 @@ type Events iter.Seq2[Event, error]
 type Event struct {
 	Type    string
 	Payload any
+	Last    bool // nothing follows, and that is known now
 }
 
 // MaxEvent is the largest event message that botocore accepts, headers and all.
@@ -33,33 +37,54 @@ func encode(v any) []byte {
 
 // One returns a stream of one event.
 func One(e Event) Events {
+	e.Last = true
 	return func(yield func(Event, error) bool) { yield(e, nil) }
 }
 
 func writeEvents(w http.ResponseWriter, events Events) error {
 	w.Header().Set("Content-Type", "application/vnd.amazon.eventstream")
-	w.WriteHeader(http.StatusOK)
-	enc := eventstream.NewEncoder()
-	flusher := http.NewResponseController(w)
-	var failed error
+	out := eventWriter{w: w, enc: eventstream.NewEncoder(), flusher: http.NewResponseController(w)}
 	for e, err := range events {
-		var m eventstream.Message
 		if err != nil {
-			failed, m = err, exceptionFrame(fault.From(err))
-		} else {
-			m = eventFrame(e)
+			return errors.Join(err, out.write(exceptionFrame(fault.From(err)), true))
 		}
-		if err := enc.Encode(w, m); err != nil {
+		if err := out.write(eventFrame(e), e.Last); err != nil {
 			return err
-		}
-		if err := flusher.Flush(); err != nil {
-			return err
-		}
-		if failed != nil {
-			break
 		}
 	}
-	return failed
+	return nil
+}
+
+// eventWriter sends frames as they come.
+type eventWriter struct {
+	w       http.ResponseWriter
+	enc     *eventstream.Encoder
+	flusher *http.ResponseController
+	begun   bool
+}
+
+// write sends one frame. An answer of a single frame goes out with its length: its client knows at the last byte that it has all, where the end of a chunked body may come a moment later
+// (clients have been seen to close the connection in that moment and to report the read that they had pending as an error).
+func (o *eventWriter) write(m eventstream.Message, last bool) error {
+	if last && !o.begun {
+		var frame bytes.Buffer
+		frame.Grow(len(m.Payload) + 512) // headers and framing
+		if err := o.enc.Encode(&frame, m); err != nil {
+			return err
+		}
+		o.w.Header().Set("Content-Length", strconv.Itoa(frame.Len()))
+		o.w.WriteHeader(http.StatusOK)
+		_, err := o.w.Write(frame.Bytes())
+		return err
+	}
+	if !o.begun {
+		o.begun = true
+		o.w.WriteHeader(http.StatusOK)
+	}
+	if err := o.enc.Encode(o.w, m); err != nil {
+		return err
+	}
+	return o.flusher.Flush()
 }
 
 func eventFrame(e Event) eventstream.Message {
