@@ -74,18 +74,18 @@ func run(ctx context.Context, p *printer, binary, out string) (err error) {
 // tour is what happens inside the session.
 func (s *session) tour(ctx context.Context, out string) error {
 	csv := sampleCSV()
-	_, err := s.show(ctx, "writeFiles", fmt.Sprintf("sales.csv, %d bytes", len(csv)), types.ToolNameWriteFiles,
+	err := s.show(ctx, "writeFiles", fmt.Sprintf("sales.csv, %d bytes", len(csv)), types.ToolNameWriteFiles,
 		types.ToolArguments{Content: []types.InputContentBlock{{Path: aws.String("sales.csv"), Text: aws.String(csv)}}})
 	if err != nil {
 		return err
 	}
-	_, err = s.show(ctx, "executeCode", "pandas reads it, state stays for the next call", types.ToolNameExecuteCode, python(`import pandas as pd
+	err = s.show(ctx, "executeCode", "pandas reads it, state stays for the next call", types.ToolNameExecuteCode, python(`import pandas as pd
 sales = pd.read_csv("sales.csv", parse_dates=["month"])
 sales.groupby("region").revenue.agg(["sum", "mean", "max"]).round(1)`))
 	if err != nil {
 		return err
 	}
-	_, err = s.show(ctx, "executeCode", "matplotlib draws a chart from the same variable", types.ToolNameExecuteCode, python(`import matplotlib.pyplot as plt
+	err = s.show(ctx, "executeCode", "matplotlib draws a chart from the same variable", types.ToolNameExecuteCode, python(`import matplotlib.pyplot as plt
 fig, ax = plt.subplots(figsize=(8, 4))
 for region, rows in sales.groupby("region"):
     ax.plot(rows.month, rows.revenue, marker="o", label=region)
@@ -95,7 +95,7 @@ print("saved chart.png")`))
 	if err != nil {
 		return err
 	}
-	_, err = s.show(ctx, "executeCommand", "whoami; uname -a; ls -l", types.ToolNameExecuteCommand, types.ToolArguments{Command: aws.String("whoami; uname -a; ls -l")})
+	err = s.show(ctx, "executeCommand", "whoami; uname -a; ls -l", types.ToolNameExecuteCommand, types.ToolArguments{Command: aws.String("whoami; uname -a; ls -l")})
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func startServer(ctx context.Context, binary string) (_ *server, err error) {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	s.cmd = exec.Command(binary, "up", "--listen", "127.0.0.1:0", "--data-dir", data)
+	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), binary, "up", "--listen", "127.0.0.1:0", "--data-dir", data)
 	s.cmd.Stderr = log
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {

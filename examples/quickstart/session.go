@@ -50,17 +50,17 @@ func (s *session) stop(ctx context.Context) error {
 }
 
 // show invokes a tool that must succeed and prints what it answered.
-func (s *session) show(ctx context.Context, name, what string, tool types.ToolName, args types.ToolArguments) (answer, error) {
+func (s *session) show(ctx context.Context, name, what string, tool types.ToolName, args types.ToolArguments) error {
 	a, err := s.invoke(ctx, tool, args)
 	if err != nil {
-		return a, fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	s.p.step(name, what, a.took)
 	if args.Code != nil {
 		s.p.code(*args.Code)
 	}
 	s.p.output(a.text)
-	return a, nil
+	return nil
 }
 
 // invoke runs a tool and reads its event stream to the end.

@@ -83,7 +83,8 @@ func (t *taskTable) add(k *task) error {
 	if t.tasks == nil {
 		t.tasks = map[string]*task{}
 	}
-	t.tasks[k.id], t.order = k, append(kept, k.id)
+	kept = append(kept, k.id)
+	t.tasks[k.id], t.order = k, kept
 	t.running.Add(1)
 	return nil
 }

@@ -142,7 +142,7 @@ func (d *jsonDecoder) list(s *shape, v reflect.Value, c *check, path string) err
 		}
 		v.Set(reflect.Append(v, elem))
 	}
-	d.bad.add(path, c.size(v.Len(), "length"))
+	d.bad.add(path, c.size(v.Len()))
 	_, err := d.dec.ReadToken() // ]
 	return err
 }
@@ -171,7 +171,7 @@ func (d *jsonDecoder) mapping(s *shape, v reflect.Value, c *check, path string) 
 		}
 		v.SetMapIndex(reflect.ValueOf(key).Convert(s.typ.Key()), elem)
 	}
-	d.bad.add(path, c.size(v.Len(), "length"))
+	d.bad.add(path, c.size(v.Len()))
 	_, err := d.dec.ReadToken() // }
 	return err
 }
@@ -189,12 +189,12 @@ func (d *jsonDecoder) blob(v reflect.Value, c *check, path string) error {
 		}
 	}
 	out := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
-	n, err := base64.StdEncoding.Decode(out, text)
-	if err != nil {
+	n, malformed := base64.StdEncoding.Decode(out, text)
+	if malformed != nil {
 		d.bad.mistyped(path, "base64", "invalid base64")
-		return nil
+		return nil // the document itself is well formed, and is read on
 	}
-	d.bad.add(path, c.size(n, "length"))
+	d.bad.add(path, c.size(n))
 	v.SetBytes(out[:n])
 	return nil
 }
@@ -214,7 +214,7 @@ func setText(s *shape, v reflect.Value, text string, c *check, path string, bad 
 	case kindInt:
 		n, err := strconv.ParseInt(text, 10, v.Type().Bits())
 		if errors.Is(err, strconv.ErrRange) {
-			bad.add(path, orElse(c.number(math.Copysign(math.MaxFloat64, sign(text)), "value"), "Member must be an integer of "+strconv.Itoa(v.Type().Bits())+" bits"))
+			bad.add(path, orElse(c.value(math.Copysign(math.MaxFloat64, sign(text))), "Member must be an integer of "+strconv.Itoa(v.Type().Bits())+" bits"))
 			return
 		}
 		if f, ferr := strconv.ParseFloat(text, 64); err != nil && ferr == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 { // 9e2, 900.0
@@ -228,7 +228,7 @@ func setText(s *shape, v reflect.Value, text string, c *check, path string, bad 
 			bad.mistyped(path, "an integer", strconv.Quote(clip(text)))
 			return
 		}
-		bad.add(path, c.number(float64(n), "value"))
+		bad.add(path, c.value(float64(n)))
 		v.SetInt(n)
 	case kindFloat:
 		n, err := strconv.ParseFloat(text, 64)
@@ -236,7 +236,7 @@ func setText(s *shape, v reflect.Value, text string, c *check, path string, bad 
 			bad.mistyped(path, "a number", strconv.Quote(clip(text)))
 			return
 		}
-		bad.add(path, c.number(n, "value"))
+		bad.add(path, c.value(n))
 		v.SetFloat(n)
 	case kindTime:
 		t, err := parseTime(text)
@@ -251,7 +251,7 @@ func setText(s *shape, v reflect.Value, text string, c *check, path string, bad 
 			bad.mistyped(path, "base64", "invalid base64")
 			return
 		}
-		bad.add(path, c.size(len(b), "length"))
+		bad.add(path, c.size(len(b)))
 		v.SetBytes(b)
 	}
 }

@@ -85,7 +85,7 @@ func (s *Service) decode(op *Operation, in reflect.Value, r *http.Request, label
 			setText(f.shape.elem, elem, text, f.shape.item, f.name, bad)
 			v.Set(reflect.Append(v, elem))
 		}
-		bad.add(f.name, f.check.size(len(values), "length"))
+		bad.add(f.name, f.check.size(len(values)))
 	}
 	switch {
 	case s.Protocol == Query:
@@ -174,7 +174,7 @@ func decodeFormMember(form url.Values, f *field, parent reflect.Value, key, path
 			setForm(form, f.shape.elem, deref(elem), f.shape.item, base+itoa(i), join(path, itoa(i)+".member"), bad)
 			v.Set(reflect.Append(v, elem))
 		}
-		bad.add(path, f.check.size(v.Len(), "length"))
+		bad.add(path, f.check.size(v.Len()))
 	case kindMap:
 		v.Set(reflect.MakeMap(f.shape.typ))
 		base := key + ".entry."
@@ -188,7 +188,7 @@ func decodeFormMember(form url.Values, f *field, parent reflect.Value, key, path
 			setForm(form, f.shape.elem, deref(elem), f.shape.item, base+itoa(i)+".value", join(path, name), bad)
 			v.SetMapIndex(reflect.ValueOf(name).Convert(f.shape.typ.Key()), elem)
 		}
-		bad.add(path, f.check.size(v.Len(), "length"))
+		bad.add(path, f.check.size(v.Len()))
 	default:
 		setText(f.shape, v, form.Get(key), f.check, path, bad)
 	}

@@ -93,7 +93,7 @@ func (c *check) text(s string) string {
 		return ""
 	}
 	if c.min != nil || c.max != nil {
-		if m := c.size(utf8.RuneCountInString(s), "length"); m != "" {
+		if m := c.size(utf8.RuneCountInString(s)); m != "" {
 			return m
 		}
 	}
@@ -106,14 +106,16 @@ func (c *check) text(s string) string {
 	return ""
 }
 
-func (c *check) size(n int, what string) string {
+func (c *check) size(n int) string {
 	if c == nil {
 		return ""
 	}
-	return c.number(float64(n), what)
+	return c.bounds(float64(n), "length")
 }
 
-func (c *check) number(n float64, what string) string {
+func (c *check) value(n float64) string { return c.bounds(n, "value") }
+
+func (c *check) bounds(n float64, what string) string {
 	switch {
 	case c == nil:
 		return ""

@@ -306,7 +306,7 @@ func FuzzRestJSON(f *testing.F) {
 	f.Add(`{"name":"bob","nested":{"mode":"B","ids":["abc"]},"tags":{"key":"v"},"data":"AQI="}`, "/things/x/do?limit=3")
 	f.Add(`{"name":"\ud800","at":1e999,"count":1e400}`, "/things/%2F/do?keys=&keys=%00")
 	f.Fuzz(func(t *testing.T, body, target string) {
-		r, err := http.NewRequest("PUT", "http://h"+target, nil)
+		r, err := http.NewRequest(http.MethodPut, "http://h"+target, nil)
 		if err != nil {
 			return
 		}

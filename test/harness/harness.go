@@ -61,7 +61,7 @@ func Start(ctx context.Context, binary, data string, args ...string) (_ *Server,
 		}
 	}
 	s := &Server{Data: data}
-	s.cmd = exec.Command(binary, append([]string{"up", "--listen", "127.0.0.1:0", "--data-dir", data}, args...)...)
+	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), binary, append([]string{"up", "--listen", "127.0.0.1:0", "--data-dir", data}, args...)...)
 	s.cmd.Stderr = &s.stderr
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
