@@ -96,7 +96,7 @@ func (b *bench) sandbox(ctx context.Context) (_ sandbox.Sandbox, done func() err
 		return nil, nil, err
 	}
 	id := strings.ToLower(ulid.Make().String())
-	d, err := gvisor.New(gvisor.Options{RunDir: filepath.Join("/run/sunaba", "bench-"+id), DataDir: data, Guest: guest, Log: slog.New(slog.DiscardHandler)})
+	d, err := gvisor.New(gvisor.Options{RunDir: filepath.Join("/run/sunaba", "bench-"+id[len(id)-8:]), DataDir: data, Guest: guest, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(data))
 	}

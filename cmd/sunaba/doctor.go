@@ -107,7 +107,7 @@ func tryStart(ctx context.Context, images *image.Store) (err error) {
 		return err
 	}
 	id := strings.ToLower(ulid.Make().String())
-	runDir := filepath.Join("/run/sunaba", "doctor-"+id)
+	runDir := filepath.Join("/run/sunaba", "doctor-"+id[len(id)-8:])
 	dataDir, err := os.MkdirTemp("", "sunaba-doctor-")
 	if err != nil {
 		return err

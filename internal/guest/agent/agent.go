@@ -106,13 +106,12 @@ func (a *Agent) serve(ctx context.Context, conn net.Conn) {
 // call is one call of the host.
 type call struct {
 	proto.Call
-	r *proto.Reader
-	w *proto.Writer
-	// cancelled ends when the host closes the stream. It may be watched only after the payload has been read.
-	stream *smux.Stream
+	r      *proto.Reader
+	w      *proto.Writer
+	stream io.Closer
 }
 
-func (a *Agent) answer(ctx context.Context, stream *smux.Stream) {
+func (a *Agent) answer(ctx context.Context, stream io.ReadWriteCloser) {
 	c := &call{r: proto.NewReader(stream), w: proto.NewWriter(stream), stream: stream}
 	t, p, err := c.r.Next()
 	if err != nil || t != proto.FrameCall {
@@ -148,7 +147,7 @@ func (a *Agent) do(ctx context.Context, c *call) (*proto.Result, error) {
 	case proto.OpCommand:
 		return a.command(ctx, config, c)
 	case proto.OpWrite, proto.OpRead, proto.OpList, proto.OpRemove:
-		return a.files(config, c)
+		return a.files(ctx, config, c)
 	case proto.OpListen:
 		return &proto.Result{}, a.listen(ctx, c.Listener)
 	}
@@ -168,10 +167,12 @@ func (c *call) text() (string, error) {
 }
 
 // whileOpen returns a context that ends when the host closes the call's stream, which is how it cancels. The payload must have been read.
+// The guest's side of the stream is closed then too: a writer that waits for the host to take more would wait for ever.
 func (c *call) whileOpen(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer cancel()
+		defer func() { _ = c.stream.Close() }()
 		for {
 			if _, _, err := c.r.Next(); err != nil { // nothing more is to come but the end
 				return

@@ -30,7 +30,8 @@ func asUser(u proto.User, f func() error) error {
 	return <-result
 }
 
-// become changes the effective ids of the calling thread alone: the raw system calls, not the wrappers that change every thread.
+// become changes the effective ids of the calling thread alone: the raw system calls, not the wrappers that change every thread. The supplementary
+// groups of the guest are given up for good: they would open files to the user, and the guest needs none.
 func become(uid, gid int) error {
 	const keep = ^uintptr(0)
 	set := func(call uintptr, id int) error {
@@ -44,6 +45,9 @@ func become(uid, gid int) error {
 			return err
 		}
 		return set(syscall.SYS_SETRESGID, gid)
+	}
+	if _, _, e := syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0); e != 0 {
+		return fmt.Errorf("give up groups: %w", e)
 	}
 	if err := set(syscall.SYS_SETRESGID, gid); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"time"
@@ -26,6 +27,9 @@ func (a *Agent) command(ctx context.Context, config *proto.Configure, c *call) (
 	}
 	ctx, cancel := c.whileOpen(ctx)
 	defer cancel()
+	if err := makeDir(config.Dir, config.User); err != nil { // the user may have removed it
+		return nil, fmt.Errorf("make the working folder: %w", err)
+	}
 	mark := rand.Text()
 	began := time.Now()
 	stdout, stderr, child, err := a.spawnShell(text, mark)

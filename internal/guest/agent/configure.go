@@ -28,7 +28,10 @@ func (a *Agent) configure(c *proto.Configure) (*proto.Result, error) {
 	a.config = c
 	a.shell = shell()
 	if a.python == nil {
-		a.python = newInterpreter(a.procs, a.environment)
+		a.python = newInterpreter(a.procs, a.environment, func() error {
+			c := a.configuration()
+			return makeDir(c.Dir, c.User)
+		})
 	}
 	return &proto.Result{Hello: &proto.Hello{Version: a.o.Version, BootID: a.bootID}}, nil
 }
@@ -60,13 +63,23 @@ func (a *Agent) setUp(c *proto.Configure) error {
 
 // makeDir makes the working folder, owned by the user, below folders that everybody may enter.
 func makeDir(dir string, u proto.User) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() && (os.Geteuid() != 0 || owner(info) == u.UID) {
+		return nil
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	return os.Chown(dir, u.UID, u.GID)
+	return os.Lchown(dir, u.UID, u.GID)
+}
+
+func owner(info fs.FileInfo) int {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(s.Uid)
+	}
+	return -1
 }
 
 // addLine appends a line to a file unless one there begins with prefix. Images without the file get it.

@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -14,13 +17,24 @@ import (
 	"github.com/sunaba-dev/sunaba/internal/guest/proto"
 )
 
-// maxPaths bounds one call.
-const maxPaths = 10_000
+const (
+	maxPaths = 10_000 // of one call
+	maxDepth = 256    // components of one path: each is opened in turn
+	maxPath  = 4096   // bytes of one path, PATH_MAX
+)
 
 // files serves the file operations. All of them are confined to the working folder by os.Root, which no `..` and no symbolic link leaves, and run with the user's credentials.
-func (a *Agent) files(config *proto.Configure, c *call) (*proto.Result, error) {
+func (a *Agent) files(ctx context.Context, config *proto.Configure, c *call) (*proto.Result, error) {
 	if len(c.Paths) > maxPaths || len(c.Files) > maxPaths {
 		return nil, bad(proto.BadRequest, "", "more than %d paths in one call", maxPaths)
+	}
+	if err := makeDir(config.Dir, config.User); err != nil { // the user may have removed it
+		return nil, fmt.Errorf("make the working folder: %w", err)
+	}
+	if c.Op != proto.OpWrite { // nothing more comes from the host
+		var cancel context.CancelFunc
+		_, cancel = c.whileOpen(ctx)
+		defer cancel()
 	}
 	result := &proto.Result{}
 	err := asUser(config.User, func() (err error) {
@@ -58,6 +72,8 @@ func (d *folder) clean(p string) (string, error) {
 	switch {
 	case strings.ContainsRune(p, 0):
 		return "", bad(proto.BadPath, p, "the path %q contains a NUL byte", p)
+	case len(p) > maxPath, strings.Count(p, "/") >= maxDepth:
+		return "", bad(proto.BadPath, "", "a path of %d bytes is too long: at most %d bytes and %d folders deep", len(p), maxPath, maxDepth)
 	case !utf8.ValidString(p):
 		return "", bad(proto.BadPath, "", "the path %q is not valid UTF-8", p)
 	}
@@ -119,6 +135,9 @@ func reason(err error) error {
 	return err
 }
 
+// entryOverhead is more than an entry's JSON has besides its path.
+const entryOverhead = 64
+
 // list sends one entry per name, sorted. Links count as what they point at inside the folder, and as files when that is nothing.
 func (d *folder) list(c *call) error {
 	p := ""
@@ -128,7 +147,10 @@ func (d *folder) list(c *call) error {
 	rel := "."
 	if p != "" && p != "/" {
 		var err error
-		if rel, err = d.clean(p); err != nil {
+		if rel, err = d.clean(p); err == nil {
+			rel, err = d.resolve(rel, true)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -141,13 +163,24 @@ func (d *folder) list(c *call) error {
 	if err != nil {
 		return fileError(p, err)
 	}
+	if len(names) > proto.MaxEntries {
+		return bad(proto.Failed, p, "the folder has %d entries, more than the %d that can be listed", len(names), proto.MaxEntries)
+	}
+	size := 0
 	sort.Strings(names)
 	for _, name := range names {
 		full := path.Join(rel, name)
 		e := proto.Entry{Path: strings.ToValidUTF8(full, "\uFFFD")}
-		info, err := d.root.Stat(full)
+		if size += len(e.Path) + entryOverhead; size > proto.MaxListing {
+			return bad(proto.Failed, p, "the folder's names are too long to be listed")
+		}
+		real, err := d.resolve(full, true)
 		if err != nil {
-			info, err = d.root.Lstat(full)
+			real = full // a link that leads out, or in circles: shown as what it is
+		}
+		info, err := d.root.Lstat(real)
+		if errors.Is(err, fs.ErrNotExist) {
+			info, err = d.root.Lstat(full) // a link to nothing
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
@@ -180,7 +213,11 @@ func (d *folder) readOne(w *proto.Writer, p string) error {
 	if err != nil {
 		return err
 	}
-	f, err := d.root.OpenFile(rel, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe or a device must not be waited for
+	real, err := d.resolve(rel, true)
+	if err != nil {
+		return err
+	}
+	f, err := d.root.OpenFile(real, os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe or a device must not be waited for
 	if err != nil {
 		return fileError(p, err)
 	}
@@ -199,7 +236,7 @@ func (d *folder) readOne(w *proto.Writer, p string) error {
 	if err := w.WriteJSON(proto.FrameEntry, proto.Entry{Path: rel, Size: info.Size()}); err != nil {
 		return err
 	}
-	if _, err := w.Copy(proto.FrameData, f); err != nil {
+	if _, err := w.Copy(proto.FrameData, io.LimitReader(f, info.Size())); err != nil { // what is appended meanwhile belongs to the next reading
 		return fileError(p, err)
 	}
 	return w.Write(proto.FrameEnd, nil)
@@ -210,6 +247,9 @@ func (d *folder) remove(paths []string) (int, error) {
 	rels := make([]string, len(paths))
 	for i, p := range paths {
 		rel, err := d.clean(p)
+		if err == nil {
+			rel, err = d.resolve(rel, false)
+		}
 		if err != nil {
 			return 0, err
 		}

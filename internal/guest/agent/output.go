@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -14,14 +15,15 @@ import (
 type elider struct {
 	w     *proto.Writer
 	frame proto.FrameType
-	half  int64
+	half  int64 // bytes sent at once
+	rest  int64 // bytes kept of the end
 	sent  int64
 	total int64
 	tail  []byte
 }
 
 func newElider(w *proto.Writer, frame proto.FrameType, limit int64) *elider {
-	return &elider{w: w, frame: frame, half: limit / 2}
+	return &elider{w: w, frame: frame, half: limit / 2, rest: limit - limit/2}
 }
 
 func (e *elider) write(p []byte) {
@@ -33,8 +35,8 @@ func (e *elider) write(p []byte) {
 		p = p[n:]
 	}
 	e.tail = append(e.tail, p...)
-	if int64(len(e.tail)) > 2*e.half {
-		n := copy(e.tail, e.tail[int64(len(e.tail))-e.half:])
+	if int64(len(e.tail)) > 2*e.rest {
+		n := copy(e.tail, e.tail[int64(len(e.tail))-e.rest:])
 		e.tail = e.tail[:n]
 	}
 }
@@ -50,8 +52,8 @@ func (e *elider) send(p []byte) {
 
 // finish sends the end of the output and returns how many bytes of its middle were left out.
 func (e *elider) finish() (elided int64) {
-	if int64(len(e.tail)) > e.half {
-		e.tail = e.tail[int64(len(e.tail))-e.half:]
+	if int64(len(e.tail)) > e.rest {
+		e.tail = e.tail[int64(len(e.tail))-e.rest:]
 	}
 	e.send(e.tail)
 	elided = e.total - e.sent - int64(len(e.tail))
@@ -61,7 +63,8 @@ func (e *elider) finish() (elided int64) {
 
 // pump reads a pipe that processes write to. What it reads goes to the sink of the moment, or is kept for the next one.
 type pump struct {
-	f *os.File
+	f      *os.File
+	closed atomic.Bool
 
 	mu   sync.Mutex
 	sink func([]byte)
@@ -102,7 +105,7 @@ func (p *pump) loop() {
 
 // read takes up to limit bytes that are there, in order with all other readers.
 func (p *pump) read(fd uintptr, limit int) (total int, err error) {
-	for total < limit {
+	for total < limit && !p.closed.Load() {
 		p.mu.Lock()
 		n, err := unix.Read(int(fd), p.buf)
 		if n > 0 {
@@ -154,4 +157,7 @@ func (p *pump) drain() {
 	p.sink = nil
 }
 
-func (p *pump) close() { _ = p.f.Close() }
+func (p *pump) close() {
+	p.closed.Store(true) // a reader that always finds more ends too
+	_ = p.f.Close()
+}

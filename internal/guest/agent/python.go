@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
-	_ "embed"
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,8 +18,21 @@ import (
 	"github.com/sunaba-dev/sunaba/internal/guest/proto"
 )
 
-//go:embed python_driver.py
-var pythonDriver string
+//go:embed driver/*.py
+var driverParts embed.FS
+
+// pythonDriver returns the driver as one script: its parts are one program, split for its readers.
+func pythonDriver() (string, error) {
+	var script strings.Builder
+	for _, part := range []string{"head", "syntax", "magics", "tracebacks", "shell", "main"} {
+		text, err := driverParts.ReadFile("driver/" + part + ".py")
+		if err != nil {
+			return "", err
+		}
+		script.WriteString(string(text) + "\n\n")
+	}
+	return script.String(), nil
+}
 
 const (
 	startTimeout  = 60 * time.Second // for a Python to say that it is ready
@@ -31,6 +44,7 @@ const (
 type interpreter struct {
 	procs *processes
 	env   func(mark string) surroundings
+	home  func() error  // makes sure of the working folder
 	turn  chan struct{} // held while code runs: code is queued in order
 	p     *python       // nil while no process runs; touched with the turn only
 }
@@ -57,8 +71,8 @@ type request struct {
 	Clear bool   `json:"clear"`
 }
 
-func newInterpreter(procs *processes, env func(string) surroundings) *interpreter {
-	return &interpreter{procs: procs, env: env, turn: make(chan struct{}, 1)}
+func newInterpreter(procs *processes, env func(string) surroundings, home func() error) *interpreter {
+	return &interpreter{procs: procs, env: env, home: home, turn: make(chan struct{}, 1)}
 }
 
 func (i *interpreter) lock(ctx context.Context) error {
@@ -116,6 +130,9 @@ func (i *interpreter) ensure(ctx context.Context) error {
 			return nil
 		}
 	}
+	if err := i.home(); err != nil {
+		return err
+	}
 	path, err := findPython(i.env("").env)
 	if err != nil {
 		return err
@@ -171,7 +188,11 @@ func (i *interpreter) spawn(path string) (_ *python, err error) {
 		return nil, err
 	}
 	toClose = append(toClose, null)
-	script, err := scriptFile(pythonDriver)
+	text, err := pythonDriver()
+	if err != nil {
+		return nil, err
+	}
+	script, err := scriptFile(text)
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +311,7 @@ func (i *interpreter) run(ctx context.Context, c *call, text string) (*proto.Run
 // wait returns when the cell is over. A reason in restarted says that the process is of no use any more.
 func (p *python) wait(ctx context.Context) (exit int, restarted string) {
 	interrupt := ctx.Done()
-	var giveUp <-chan time.Time
+	var giveUp, again <-chan time.Time
 	for {
 		select {
 		case r, ok := <-p.replies:
@@ -315,6 +336,9 @@ func (p *python) wait(ctx context.Context) (exit int, restarted string) {
 			interrupt = nil
 			_ = unix.Kill(-p.child.pid, unix.SIGINT)
 			giveUp = time.After(interruptTime)
+			again = time.After(interruptTime / 4)
+		case <-again: // the first may have come before the code began
+			_ = unix.Kill(-p.child.pid, unix.SIGINT)
 		case <-giveUp:
 			return 128 + int(unix.SIGKILL), "The Python interpreter did not react to an interrupt and was killed: its variables are lost."
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"time"
 
 	"github.com/sunaba-dev/sunaba/internal/guest/proto"
 )
@@ -28,6 +29,8 @@ func (a *Agent) listen(_ context.Context, l *proto.Listener) error {
 	return nil
 }
 
+const acceptPause = 10 * time.Millisecond
+
 // relay carries every connection that a listener accepts to the host, each over a connection of its own, so that none can stall another.
 func (a *Agent) relay(name string, l net.Listener) {
 	for {
@@ -36,6 +39,7 @@ func (a *Agent) relay(name string, l net.Listener) {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
+			time.Sleep(acceptPause) // the guest is out of descriptors or memory
 			continue
 		}
 		select {

@@ -46,6 +46,9 @@ type staged struct {
 // stage writes a file's content beside its place.
 func (t *transaction) stage(f proto.File, content io.Reader) error {
 	rel, err := t.d.file(f.Path)
+	if err == nil {
+		rel, err = t.d.resolve(rel, false)
+	}
 	if err != nil {
 		return err
 	}
@@ -72,7 +75,13 @@ func (t *transaction) stage(f proto.File, content io.Reader) error {
 		return fileError(f.Path, err)
 	}
 	t.staged = append(t.staged, s)
-	n, err := io.Copy(file, content)
+	if mode != 0o644 {
+		err = file.Chmod(mode) // whatever the umask
+	}
+	var n int64
+	if err == nil {
+		n, err = io.Copy(file, content)
+	}
 	if err == nil && n != f.Size {
 		err = fmt.Errorf("%d bytes came, %d were announced", n, f.Size)
 	}
@@ -109,7 +118,10 @@ func (t *transaction) mkdirs(dir string) error {
 func (t *transaction) commit() error {
 	for i := range t.staged {
 		s := &t.staged[i]
-		if _, err := t.d.root.Lstat(s.path); err == nil {
+		if info, err := t.d.root.Lstat(s.path); err == nil {
+			if info.IsDir() { // another file of the call needs it as a folder
+				return bad(proto.BadPath, s.path, "%q is a folder", s.path)
+			}
 			s.backup = beside(s.path)
 			if err := t.d.root.Rename(s.path, s.backup); err != nil {
 				s.backup = ""

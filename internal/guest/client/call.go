@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
+	"unicode/utf8"
 
 	"github.com/xtaci/smux"
 
@@ -19,14 +22,20 @@ type conversation struct {
 	stream *smux.Stream
 	reader *proto.Reader
 	unhook func() bool
-	sent   chan error
+	sent   chan error // what stopped the sender, if it was the caller's own content
+
+	mu   sync.Mutex // held while the caller's content is read
+	over bool       // the call has ended: no content may be read any more
 }
 
-// send writes a call's payload.
-type send func(w *proto.Writer) error
+// send writes a call's payload. What it reads of the caller's it reads through the conversation.
+type send func(v *conversation, w *proto.Writer) error
 
 func (c *Client) open(ctx context.Context, session *smux.Session, call proto.Call, payload send) (*conversation, error) {
-	stream, err := session.OpenStream()
+	if err := speakable(call); err != nil {
+		return nil, err
+	}
+	stream, err := c.openStream(ctx, session)
 	if err != nil {
 		return nil, c.broken(ctx, err)
 	}
@@ -36,18 +45,90 @@ func (c *Client) open(ctx context.Context, session *smux.Session, call proto.Cal
 	go func() {
 		err := w.WriteJSON(proto.FrameCall, call)
 		if err == nil && payload != nil {
-			err = payload(w)
+			err = payload(v, w)
 		}
-		v.sent <- err
+		if errors.Is(err, errContent) || errors.Is(err, proto.ErrFrame) {
+			v.sent <- err // before the reader learns of the end
+			_ = stream.Close()
+		}
 	}()
 	return v, nil
 }
 
-// close ends the call, whatever state it is in, and waits for its sender.
+// speakable refuses paths that JSON would carry as others.
+func speakable(call proto.Call) error {
+	paths := slices.Clone(call.Paths)
+	for _, f := range call.Files {
+		paths = append(paths, f.Path)
+	}
+	for _, p := range paths {
+		if !utf8.ValidString(p) {
+			return &proto.Error{Code: proto.BadPath, Message: fmt.Sprintf("the path %q is not valid UTF-8", p)}
+		}
+	}
+	return nil
+}
+
+// openStream opens a stream, for no longer than ctx: a guest that does not read its connection can hold this up.
+func (c *Client) openStream(ctx context.Context, session *smux.Session) (*smux.Stream, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	type opened struct {
+		stream *smux.Stream
+		err    error
+	}
+	result := make(chan opened, 1)
+	go func() {
+		stream, err := session.OpenStream()
+		result <- opened{stream, err}
+	}()
+	select {
+	case o := <-result:
+		return o.stream, o.err
+	case <-ctx.Done():
+		go func() {
+			if o := <-result; o.err == nil {
+				_ = o.stream.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+// close ends the call, whatever state it is in, and returns what was wrong with the caller's content. It does not wait for the guest: what is
+// blocked in the connection ends with the connection. The caller's content is not read any more after it.
 func (v *conversation) close() error {
 	v.unhook()
-	_ = v.stream.Close()
-	return <-v.sent
+	go func() { _ = v.stream.Close() }()
+	v.mu.Lock()
+	v.over = true
+	v.mu.Unlock()
+	select {
+	case err := <-v.sent:
+		return err
+	default:
+		return nil
+	}
+}
+
+// source is a caller's content, whose errors are told from the connection's.
+type source struct {
+	v *conversation
+	r io.Reader
+}
+
+func (s source) Read(p []byte) (int, error) {
+	s.v.mu.Lock()
+	defer s.v.mu.Unlock()
+	if s.v.over {
+		return 0, io.ErrClosedPipe
+	}
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("%w: %w", errContent, err)
+	}
+	return n, err
 }
 
 // next returns the next frame that is not the last; the last one comes as done with its result.
@@ -91,18 +172,10 @@ func (c *Client) callOn(ctx context.Context, session *smux.Session, call proto.C
 		return nil, err
 	}
 	result, err := v.frames(on)
-	if sendErr := v.close(); err != nil && sendErr != nil && errors.Is(err, ErrDisconnected) {
-		err = errors.Join(err, localOnly(sendErr))
+	if local := v.close(); err != nil && local != nil && ctx.Err() == nil {
+		err = local
 	}
 	return result, err
-}
-
-// localOnly keeps a failure of the caller's own reader, which is not the connection's.
-func localOnly(err error) error {
-	if errors.Is(err, errContent) {
-		return err
-	}
-	return nil
 }
 
 func (v *conversation) frames(on func(proto.FrameType, []byte) error) (*proto.Result, error) {
@@ -171,7 +244,7 @@ func (c *Client) run(ctx context.Context, call proto.Call, r Run) (proto.Run, er
 
 // text sends a string without copying it as a whole.
 func text(s string) send {
-	return func(w *proto.Writer) error {
+	return func(_ *conversation, w *proto.Writer) error {
 		for len(s) > 0 {
 			n := min(len(s), proto.MaxData/4)
 			if err := w.Write(proto.FrameData, []byte(s[:n])); err != nil {
@@ -216,9 +289,9 @@ func (c *Client) WriteFiles(ctx context.Context, files []File) error {
 	for _, f := range files {
 		call.Files = append(call.Files, proto.File{Path: f.Path, Size: f.Size})
 	}
-	_, err := c.call(ctx, call, func(w *proto.Writer) error {
+	_, err := c.call(ctx, call, func(v *conversation, w *proto.Writer) error {
 		for _, f := range files {
-			n, err := w.Copy(proto.FrameData, io.LimitReader(f.Content, f.Size))
+			n, err := w.Copy(proto.FrameData, source{v, io.LimitReader(f.Content, f.Size)})
 			if err == nil && n != f.Size {
 				err = fmt.Errorf("%w: %s has %d bytes instead of %d", errContent, f.Path, n, f.Size)
 			}
@@ -286,27 +359,28 @@ func (r *content) Read(b []byte) (int, error) {
 	return n, r.v.c.broken(r.v.ctx, err)
 }
 
-// maxEntries bounds one listing.
-const maxEntries = 100_000
-
 // ListFiles lists one folder, one level deep, sorted by name.
 func (c *Client) ListFiles(ctx context.Context, dir string) ([]proto.Entry, error) {
 	var entries []proto.Entry
+	size := 0
 	_, err := c.call(ctx, proto.Call{Op: proto.OpList, Paths: []string{dir}}, nil, func(t proto.FrameType, p []byte) error {
 		if t != proto.FrameEntry {
 			return unexpected(t)
-		}
-		if len(entries) == maxEntries {
-			return fmt.Errorf("%w: more than %d entries in one folder", ErrProtocol, maxEntries)
 		}
 		var e proto.Entry
 		if err := json.Unmarshal(p, &e); err != nil {
 			return fmt.Errorf("%w: entry: %w", ErrProtocol, err)
 		}
+		if size += len(e.Path); len(entries) == proto.MaxEntries || size > proto.MaxListing {
+			return fmt.Errorf("%w: a listing above the limit of %d entries and %d bytes", ErrProtocol, proto.MaxEntries, proto.MaxListing)
+		}
 		entries = append(entries, e)
 		return nil
 	})
-	return entries, err
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
 }
 
 // RemoveFiles removes files and folders (with what is in them) and returns how many of the paths it removed. A missing path fails the call before anything is removed.

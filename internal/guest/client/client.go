@@ -28,8 +28,9 @@ var (
 
 const (
 	handshakeTimeout = 10 * time.Second
+	stallTime        = time.Minute // for a guest to read what was written; it may stand still during a checkpoint
 	defaultRelays    = 1024
-	maxHandshakes    = 16 // connections that have not said yet what they are
+	maxHandshakes    = 64 // connections that have not said yet what they are; more wait in the listener's queue
 )
 
 // Options configure a Client.
@@ -90,17 +91,18 @@ func (c *Client) Serve(l net.Listener) error {
 		}
 		select {
 		case c.shakes <- struct{}{}:
-		default:
-			_ = conn.Close() // a true guest does not open so many at once without saying what they are
-			continue
+		case <-c.ctx.Done():
+			_ = conn.Close()
+			return nil
 		}
 		if !c.track(conn) {
 			return nil
 		}
-		c.wg.Go(func() {
+		go func() {
+			defer c.wg.Done()
 			defer c.untrack(conn)
 			c.accept(conn)
-		})
+		}()
 	}
 }
 
@@ -113,6 +115,7 @@ func (c *Client) track(conn net.Conn) bool {
 		return false
 	}
 	c.conns[conn] = struct{}{}
+	c.wg.Add(1) // before Close can wait
 	return true
 }
 
@@ -131,7 +134,9 @@ func (c *Client) accept(conn net.Conn) {
 	if err == nil && kind == proto.KindRelay {
 		hello, err = readRelayHello(conn)
 	}
-	<-c.shakes
+	if kind != proto.KindControl || err != nil {
+		<-c.shakes // a control connection has its slot until it is configured
+	}
 	if err != nil {
 		c.o.Log.Debug("a guest's connection was refused", "error", err)
 		return
@@ -165,7 +170,9 @@ func readRelayHello(conn net.Conn) (h proto.RelayHello, err error) {
 
 // control configures the guest on a new control connection and serves calls over it until it breaks.
 func (c *Client) control(conn net.Conn) {
-	session, err := smux.Client(conn, Mux())
+	shaken := sync.OnceFunc(func() { <-c.shakes })
+	defer shaken()
+	session, err := smux.Client(stalling{conn}, Mux())
 	if err != nil {
 		return
 	}
@@ -177,6 +184,7 @@ func (c *Client) control(conn net.Conn) {
 		c.o.Log.Warn("a guest could not be configured", "error", err)
 		return
 	}
+	shaken()
 	c.mu.Lock()
 	old := c.session
 	c.session, c.hello = session, *r.Hello
@@ -198,9 +206,19 @@ func (c *Client) control(conn net.Conn) {
 	c.mu.Unlock()
 }
 
+// stalling is a connection that breaks when its peer does not read it.
+type stalling struct{ net.Conn }
+
+func (s stalling) Write(p []byte) (int, error) {
+	if err := s.SetWriteDeadline(time.Now().Add(stallTime)); err != nil {
+		return 0, err
+	}
+	return s.Conn.Write(p)
+}
+
 // Mux is the multiplexer's configuration, the same on both sides. Keep-alives are off: a unix socket tells when its peer goes, and an idle sandbox must cost no CPU.
 func Mux() *smux.Config {
-	return &smux.Config{Version: 2, KeepAliveDisabled: true, MaxFrameSize: 60 << 10, MaxStreamBuffer: 256 << 10, MaxReceiveBuffer: 16 << 20,
+	return &smux.Config{Version: 2, KeepAliveDisabled: true, MaxFrameSize: 60 << 10, MaxStreamBuffer: 256 << 10, MaxReceiveBuffer: 8 << 20,
 		KeepAliveInterval: time.Minute, KeepAliveTimeout: 3 * time.Minute}
 }
 
@@ -272,5 +290,5 @@ func (c *Client) broken(ctx context.Context, err error) error {
 	case c.ctx.Err() != nil:
 		return ErrClosed
 	}
-	return ErrDisconnected
+	return fmt.Errorf("%w: %w", ErrDisconnected, err)
 }

@@ -11,7 +11,7 @@
 // (JSON), then, for calls that carry bytes, FrameData frames and one FrameEnd. The guest answers with any number of FrameStdout, FrameStderr, FrameEntry and FrameData
 // frames and exactly one FrameResult or FrameError, which ends the call. Closing the stream early cancels the call.
 //
-// Neither side trusts the other's lengths: [ReadFrame] refuses frames above the type's limit before allocating, and all parsing is fuzzed.
+// Neither side trusts the other's lengths: [Reader] refuses frames above the type's limit before allocating, and all parsing is fuzzed.
 package proto
 
 import "time"
@@ -45,6 +45,12 @@ const (
 const (
 	MaxData = 256 << 10 // FrameData, FrameStdout, FrameStderr
 	MaxJSON = 1 << 20   // FrameCall, FrameEntry, FrameResult, FrameError, FrameHello
+)
+
+// Limits of one listing. A guest refuses to list more, and a host to take more.
+const (
+	MaxEntries = 100_000
+	MaxListing = 64 << 20 // bytes of the entries' paths, each counted with 64 bytes more
 )
 
 // Op names what a call does.
