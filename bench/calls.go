@@ -29,16 +29,11 @@ import (
 
 // calls measures tool calls on a live session, through HTTP and SigV4, beside the same through the guest's connection alone.
 func (b *bench) calls(ctx context.Context) (err error) {
-	s, err := harness.Start(ctx, b.binary, "", "--log-level", "error")
+	s, err := b.session(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Stop(), os.RemoveAll(s.Data)) }()
-	c := s.DataPlane()
-	r, err := c.StartCodeInterpreterSession(ctx, &bedrockagentcore.StartCodeInterpreterSessionInput{CodeInterpreterIdentifier: aws.String(managed)})
-	if err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, s.stop()) }()
 	box, done, err := b.sandbox(ctx)
 	if err != nil {
 		return err
@@ -54,13 +49,13 @@ func (b *bench) calls(ctx context.Context) (err error) {
 		into *series
 		call func() error
 	}{
-		{&code, func() error { return invoke(ctx, c, *r.SessionId, types.ToolNameExecuteCode, printOne) }},
+		{&code, func() error { return s.invoke(ctx, types.ToolNameExecuteCode, printOne) }},
 		{&guestCode, func() error {
 			_, err := guest.RunCode(ctx, client.Run{Language: "python", Text: "print(1)"})
 			return err
 		}},
 		{&command, func() error {
-			return invoke(ctx, c, *r.SessionId, types.ToolNameExecuteCommand, types.ToolArguments{Command: aws.String("true")})
+			return s.invoke(ctx, types.ToolNameExecuteCommand, types.ToolArguments{Command: aws.String("true")})
 		}},
 		{&guestCommand, func() error { _, err := guest.RunCommand(ctx, client.Run{Text: "true"}); return err }},
 	} {
@@ -83,6 +78,33 @@ func (b *bench) calls(ctx context.Context) (err error) {
 	b.record("print(1) through the guest alone", guestCode)
 	b.ratio("executeCommand true / guest alone", b.record("executeCommand true", command)/b.record("true through the guest alone", guestCommand), 1.3)
 	return nil
+}
+
+// session is one session on a server of its own.
+type session struct {
+	server *harness.Server
+	client *bedrockagentcore.Client
+	id     string
+}
+
+func (b *bench) session(ctx context.Context) (*session, error) {
+	server, err := harness.Start(ctx, b.binary, "", "--log-level", "error")
+	if err != nil {
+		return nil, err
+	}
+	s := &session{server: server, client: server.DataPlane()}
+	r, err := s.client.StartCodeInterpreterSession(ctx, &bedrockagentcore.StartCodeInterpreterSessionInput{CodeInterpreterIdentifier: aws.String(managed)})
+	if err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	s.id = *r.SessionId
+	return s, nil
+}
+
+func (s *session) stop() error { return errors.Join(s.server.Stop(), os.RemoveAll(s.server.Data)) }
+
+func (s *session) invoke(ctx context.Context, tool types.ToolName, args types.ToolArguments) error {
+	return invoke(ctx, s.client, s.id, tool, args)
 }
 
 // sandbox makes a sandbox without a server.
@@ -111,31 +133,26 @@ func (b *bench) sandbox(ctx context.Context) (_ sandbox.Sandbox, done func() err
 
 // files measures what 100 MB of writeFiles cost in server memory and time.
 func (b *bench) files(ctx context.Context) (err error) {
-	s, err := harness.Start(ctx, b.binary, "", "--log-level", "error")
+	s, err := b.session(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Stop(), os.RemoveAll(s.Data)) }()
-	c := s.DataPlane()
-	r, err := c.StartCodeInterpreterSession(ctx, &bedrockagentcore.StartCodeInterpreterSessionInput{CodeInterpreterIdentifier: aws.String(managed)})
-	if err != nil {
+	defer func() { err = errors.Join(err, s.stop()) }()
+	if err := s.invoke(ctx, types.ToolNameExecuteCode, printOne); err != nil {
 		return err
 	}
-	if err := invoke(ctx, c, *r.SessionId, types.ToolNameExecuteCode, printOne); err != nil {
-		return err
-	}
-	before, err := s.PeakMemory()
+	before, err := s.server.PeakMemory()
 	if err != nil {
 		return err
 	}
 	payload := bytes.Repeat([]byte("0123456789abcdef"), 100_000_000/16)
 	began := time.Now()
-	if err := invoke(ctx, c, *r.SessionId, types.ToolNameWriteFiles, types.ToolArguments{Content: []types.InputContentBlock{{Path: aws.String("big"), Blob: payload}}}); err != nil {
+	if err := s.invoke(ctx, types.ToolNameWriteFiles, types.ToolArguments{Content: []types.InputContentBlock{{Path: aws.String("big"), Blob: payload}}}); err != nil {
 		return err
 	}
 	var took series
 	took.add(time.Since(began))
-	after, err := s.PeakMemory()
+	after, err := s.server.PeakMemory()
 	if err != nil {
 		return err
 	}
