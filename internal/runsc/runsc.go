@@ -10,13 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"gvisor.dev/gvisor/runsc/cli"
 	"gvisor.dev/gvisor/runsc/cmd"
 	"gvisor.dev/gvisor/runsc/cmd/sentry/sentrycmd"
 	"gvisor.dev/gvisor/runsc/cmd/util"
-	"gvisor.dev/gvisor/runsc/version"
 )
 
 // self is the running binary's own inode: it stays valid when the file on disk is replaced by an upgrade.
@@ -60,5 +60,16 @@ func Command(ctx context.Context, args ...string) *exec.Cmd {
 	return c
 }
 
-// Version returns the version of the linked gVisor.
-func Version() string { return version.Version() }
+// Version returns the version of the linked gVisor module.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, m := range info.Deps {
+		if m.Path == "gvisor.dev/gvisor" {
+			return m.Version
+		}
+	}
+	return "unknown"
+}

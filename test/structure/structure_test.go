@@ -31,9 +31,9 @@ var allowed = map[string][]string{
 	"internal/guest/proto":             {},
 	"internal/guest/agent":             {"internal/guest/proto", "internal/guest/client"}, // client: the multiplexer's configuration, shared by both sides
 	"internal/guest/client":            {"internal/guest/proto"},
-	"internal/guest/mux":               {},
 	"internal/sandbox":                 {"internal/guest/client", "internal/guest/proto"},
-	"internal/sandbox/gvisor":          {"internal/sandbox", "internal/guest/client", "internal/guest/proto", "internal/runsc", "internal/sandbox/gvisor/cgroup"},
+	"internal/sandbox/gvisor":          {"internal/sandbox", "internal/guest/client", "internal/guest/proto", "internal/runsc", "internal/sandbox/gvisor/cgroup", "internal/sandbox/gvisor/console"},
+	"internal/sandbox/gvisor/console":  {},
 	"internal/sandbox/gvisor/cgroup":   {},
 	"internal/sandbox/gvisor/guestbin": {},
 	"internal/sandbox/sandboxtest":     {"internal/sandbox", "internal/guest/client", "internal/guest/proto"},
