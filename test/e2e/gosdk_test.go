@@ -169,6 +169,20 @@ func TestStateIsKeptAndClearContextForgetsIt(t *testing.T) {
 	}
 }
 
+func TestTheImageHasItsTools(t *testing.T) {
+	x := shared.session(t)
+	if got := stdout(t, x.python("%pip --version")); !strings.HasPrefix(got, "pip ") {
+		t.Errorf("pip: %q", got)
+	}
+	r := x.python("import numpy, pandas, matplotlib, scipy, requests, PIL, openpyxl, boto3, sklearn\nprint('all there')")
+	if got := stdout(t, r); got != "all there" {
+		t.Errorf("%q %q", got, *r.StructuredContent.Stderr)
+	}
+	if r := x.command("for p in python pip node npm deno aws git curl jq timeout base64 find od; do command -v $p >/dev/null || echo missing $p; done"); stdout(t, r) != "" {
+		t.Errorf("%q", stdout(t, r))
+	}
+}
+
 func TestSessionsSeeNothingOfEachOther(t *testing.T) {
 	a, b := shared.session(t), shared.session(t)
 	a.python("secret = 1; open('/tmp/secret', 'w').write('x'); open('secret.txt', 'w').write('x')")
