@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -39,6 +40,8 @@ func envCommand(s *settings) *cobra.Command {
 			endpoint := "http://" + defaultListen
 			if server, ok := dir.Server(); ok {
 				endpoint = server.Endpoint
+			} else if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "note: no server is running on the data folder %s yet; start it with: %s up\n", dir.Path(), os.Args[0]); err != nil {
+				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "export AWS_ENDPOINT_URL=%s\nexport AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\nexport AWS_REGION=%s\nexport AWS_DEFAULT_REGION=%s\nunset AWS_SESSION_TOKEN AWS_PROFILE\n",
 				endpoint, key.ID, key.Secret, defaultRegion, defaultRegion)

@@ -19,6 +19,7 @@ func imageCommand(s *settings) *cobra.Command {
 		Use:   "image",
 		Short: "Build, import, list and remove the images that sandboxes start from",
 		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(imageBuildCommand(s), imageImportCommand(s), imageListCommand(s), imageRemoveCommand(s))
 	return cmd

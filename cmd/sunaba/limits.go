@@ -13,7 +13,7 @@ const (
 	awsCPUs   = 2
 	awsMemory = 8 << 30
 	awsDisk   = 10 << 30
-	processes = 4096
+	processes = 1024 // at some 5 MiB for a small process, about what the memory limit allows
 )
 
 // hostLimits are AWS's limits of one session, lowered to what this host has. Sessions share the host: the limits bound one of them, they reserve nothing.

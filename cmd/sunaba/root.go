@@ -31,11 +31,16 @@ func rootCommand() *cobra.Command {
 		Long:          "Sunaba serves the Amazon Bedrock AgentCore API on this machine and runs what it is asked to run in gVisor sandboxes.\nEvery flag can also be given as an environment variable: --data-dir as SUNABA_DATA_DIR.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       version,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := fromEnvironment(cmd.Flags()); err != nil {
 				return err
 			}
-			return s.complete()
+			if err := s.complete(); err != nil {
+				return err
+			}
+			_, err := s.level()
+			return err
 		},
 	}
 	f := root.PersistentFlags()
@@ -76,12 +81,27 @@ func (s *settings) complete() (err error) {
 
 // logger logs to standard error: for people on a terminal, as JSON otherwise.
 func (s *settings) logger() (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
-		return nil, fmt.Errorf("--log-level: %w", err)
+	level, err := s.level()
+	if err != nil {
+		return nil, err
 	}
 	if isatty.IsTerminal(os.Stderr.Fd()) {
 		return slog.New(tint.NewTextHandler(os.Stderr, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != ""})), nil
 	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level})), nil
+	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: readable})), nil
+}
+
+func (s *settings) level() (level slog.Level, err error) {
+	if level.UnmarshalText([]byte(s.logLevel)) != nil {
+		return level, fmt.Errorf("--log-level %q is none of debug, info, warn, error", s.logLevel)
+	}
+	return level, nil
+}
+
+// readable gives durations their unit: as a number they would be nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.String(a.Key, a.Value.Duration().String())
+	}
+	return a
 }

@@ -7,12 +7,16 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/sunaba-dev/sunaba/internal/api/agentcore"
 	"github.com/sunaba-dev/sunaba/internal/api/sts"
@@ -29,8 +33,14 @@ import (
 	"github.com/sunaba-dev/sunaba/internal/wire"
 )
 
+// memoryTarget makes the garbage collector work harder above it: large bodies must not double in garbage.
+const memoryTarget = 512 << 20
+
 // drainTime is how long requests may go on after SIGTERM.
 const drainTime = 20 * time.Second
+
+// stopTime bounds the whole stop: destroying a sandbox whose disk is full takes seconds.
+const stopTime = 2 * time.Minute
 
 func upCommand(s *settings) *cobra.Command {
 	var listen, imageName string
@@ -68,6 +78,7 @@ type up struct {
 
 func (u *up) run(ctx context.Context, ready func(endpoint string) error) (err error) {
 	defer func() { err = errors.Join(err, u.stop()) }()
+	debug.SetMemoryLimit(memoryTarget)
 	dir, err := installation.Open(u.s.dataDir)
 	if err != nil {
 		return err
@@ -106,10 +117,10 @@ func (u *up) run(ctx context.Context, ready func(endpoint string) error) (err er
 		Services: []*wire.Service{(&agentcore.API{Interpreters: interpreters}).Service(), sts.Service()},
 		Verifier: &sigv4.Verifier{Keys: keyStore{db}}, Log: u.log, Version: version,
 	})
-	u.later(srv.Shutdown)
+	u.later(func(ctx context.Context) error { return u.drain(ctx, srv) })
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
-	endpoint := "http://" + listener.Addr().String()
+	endpoint := endpointOf(listener)
 	if err := dir.SetServer(&installation.Server{PID: os.Getpid(), Endpoint: endpoint}); err != nil {
 		return err
 	}
@@ -117,10 +128,11 @@ func (u *up) run(ctx context.Context, ready func(endpoint string) error) (err er
 	if err := ready(endpoint); err != nil {
 		return err
 	}
+	u.warn(listener)
 	u.log.Info("serving", "endpoint", endpoint, "data", dir.Path(), "version", version)
 	select {
 	case <-ctx.Done():
-		u.log.Info("stopping: running requests may end", "at most", drainTime)
+		u.log.Info("stopping: running requests may end; a second signal cuts them off", "at most", drainTime)
 		return nil
 	case err := <-failed:
 		return err
@@ -131,7 +143,7 @@ func (u *up) later(f func(context.Context) error) { u.cleanup = append(u.cleanup
 
 // stop undoes the start in reverse order; what fails does not keep the rest from being undone.
 func (u *up) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	var errs []error
 	for i := len(u.cleanup) - 1; i >= 0; i-- {
@@ -140,12 +152,50 @@ func (u *up) stop() error {
 	return errors.Join(errs...)
 }
 
-func listenOn(ctx context.Context, address string) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s (another address can be given with --listen): %w", address, err)
+// drain lets running requests end, for a while and until a second signal.
+func (u *up) drain(ctx context.Context, srv *server.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, unix.SIGTERM)
+	defer stop()
+	cut, err := srv.Shutdown(ctx)
+	if cut {
+		u.log.Warn("requests that were still running were cut off")
 	}
-	return l, nil
+	return err
+}
+
+func listenOn(ctx context.Context, address string) (net.Listener, error) {
+	if _, err := strconv.Atoi(address); err == nil {
+		return nil, fmt.Errorf("--listen wants an address and a port: write --listen 127.0.0.1:%s", address)
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, fmt.Errorf("%s is taken by another program; try --listen 127.0.0.1:0, which takes a free port", address)
+	}
+	return l, err
+}
+
+// endpointOf is the URL that clients on this host use.
+func endpointOf(l net.Listener) string {
+	host, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return "http://" + l.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// warn says at the start what would only be found out later.
+func (u *up) warn(l net.Listener) {
+	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+		u.log.Warn("listening beyond this machine without TLS: requests are signed, but anyone on the way can read them", "address", l.Addr().String())
+	}
+	if _, err := image.New(u.s.cacheDir).Resolve(u.imageName); err != nil {
+		u.log.Warn("sessions cannot start yet", "error", err)
+	}
 }
 
 func ignoreClosed(err error) error {
@@ -191,7 +241,11 @@ func (u *up) image() func(context.Context) (sandbox.Image, error) {
 		defer mu.Unlock()
 		i, err := images.Resolve(u.imageName)
 		if err != nil {
-			return sandbox.Image{}, fault.New(fault.ResourceNotFound, "The server has no interpreter image %q yet: run `sunaba image build` on its host.", u.imageName).With(err)
+			fix := "sunaba image build"
+			if u.imageName != image.DefaultName {
+				fix = "sunaba image import REFERENCE --name " + u.imageName
+			}
+			return sandbox.Image{}, fault.New(fault.ResourceNotFound, "The server has no interpreter image %q: run `%s` on its host.", u.imageName, fix).With(err)
 		}
 		if inUse[i.ID] == nil {
 			if inUse[i.ID], err = images.Use(i.ID); err != nil {

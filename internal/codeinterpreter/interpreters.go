@@ -3,6 +3,7 @@ package codeinterpreter
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"maps"
 	"strings"
 	"time"
@@ -49,7 +50,7 @@ const maxTags = 50
 
 // CreateInterpreter makes an interpreter, which is READY at once; the answer says CREATING as AWS's does. A repeated client token returns the first answer.
 func (s *Service) CreateInterpreter(ctx context.Context, scope Scope, in NewInterpreter, clientToken string) (Interpreter, error) {
-	if err := checkNetwork(in.Network); err != nil {
+	if err := errors.Join(checkNetwork(in.Network), checkTags(in.Tags)); err != nil {
 		return Interpreter{}, err
 	}
 	return once(ctx, s, TokenKey{scope, "CreateCodeInterpreter", clientToken}, in, func() (Interpreter, error) {
@@ -158,6 +159,9 @@ func (s *Service) Tags(ctx context.Context, scope Scope, resource string) (map[s
 
 // Tag adds tags to the interpreter with an ARN, or replaces the values of those it has.
 func (s *Service) Tag(ctx context.Context, scope Scope, resource string, tags map[string]string) error {
+	if err := checkTags(tags); err != nil {
+		return err
+	}
 	return s.changeTags(ctx, scope, resource, func(have map[string]string) error {
 		maps.Copy(have, tags)
 		if len(have) > maxTags {
@@ -165,6 +169,16 @@ func (s *Service) Tag(ctx context.Context, scope Scope, resource string, tags ma
 		}
 		return nil
 	})
+}
+
+// checkTags refuses the keys that AWS keeps for itself.
+func checkTags(tags map[string]string) error {
+	for k := range tags {
+		if strings.HasPrefix(strings.ToLower(k), "aws:") {
+			return fault.Invalid("tags", "the key %q begins with aws:, which is reserved", k)
+		}
+	}
+	return nil
 }
 
 // Untag removes tags from the interpreter with an ARN; keys that it does not have are ignored.

@@ -363,6 +363,9 @@ func TestInterpreterLifecycle(t *testing.T) {
 	if tags, err := h.Tags(ctx, scope, i.ARN()); err != nil || len(tags) != 1 || tags["b"] != "2" {
 		t.Errorf("tags %v %v", tags, err)
 	}
+	if err := h.Tag(ctx, scope, i.ARN(), map[string]string{"aws:x": ""}); !fault.Is(err, fault.Validation) {
+		t.Errorf("a reserved key: %v", err)
+	}
 	many := map[string]string{}
 	for n := range 50 {
 		many[fmt.Sprint(n)] = ""

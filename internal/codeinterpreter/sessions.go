@@ -171,13 +171,14 @@ func (s *Service) end(ctx context.Context, l *liveSession, reason string) {
 	l.ended.Do(func() {
 		ctx := context.WithoutCancel(ctx)
 		l.expiry.Stop()
+		// The record first: whoever finds the session gone reads there why.
+		if _, err := s.o.Store.EndSession(ctx, l.Scope, l.ID, reason, time.Now().UTC()); err != nil {
+			s.o.Log.Error("the end of a session was not recorded", "session", l.ID, "error", err)
+		}
 		s.mu.Lock()
 		delete(s.live, l.ID)
 		s.mu.Unlock()
 		close(l.gone)
-		if _, err := s.o.Store.EndSession(ctx, l.Scope, l.ID, reason, time.Now().UTC()); err != nil {
-			s.o.Log.Error("the end of a session was not recorded", "session", l.ID, "error", err)
-		}
 		if err := l.sandbox.Destroy(ctx); err != nil {
 			s.o.Log.Error("a sandbox was not removed completely", "session", l.ID, "sandbox", l.sandbox.ID(), "error", err)
 		}

@@ -125,7 +125,8 @@ func (src source) check() (*v1.ConfigFile, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: configuration: %w", ErrInvalid, err)
 	}
-	if config.OS != "linux" || config.Architecture != runtime.GOARCH {
+	// An image that does not state its platform, as simple tools make them, is taken for one of this machine's.
+	if (config.OS != "" && config.OS != "linux") || (config.Architecture != "" && config.Architecture != runtime.GOARCH) {
 		return nil, "", wrongArchitecture([]string{config.OS + "/" + config.Architecture})
 	}
 	return config, manifest.Config.Digest.Hex, nil

@@ -1,10 +1,8 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/sunaba-dev/sunaba/internal/fault"
 	"github.com/sunaba-dev/sunaba/internal/sigv4"
@@ -25,18 +23,15 @@ type body struct {
 
 // authenticate verifies the signature and reads the whole body. Only a body that is what the signature says is returned.
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*sigv4.Identity, Principal, body, error) {
-	release, err := s.admit(w, r)
-	if err != nil {
-		return nil, Principal{}, body{}, err
-	}
+	in := newIntake(w, r, s.bodies)
+	r.Body = in
 	identity, principal, bytes, err := s.verify(r)
-	// Without this the deadline would also end the connection's watch for a client that goes away.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	in.done()
 	if err != nil {
-		release()
-		return nil, Principal{}, body{}, err
+		in.release()
+		return nil, Principal{}, body{}, asBusy(err)
 	}
-	return identity, principal, body{bytes, release}, nil
+	return identity, principal, body{bytes, in.release}, nil
 }
 
 func (s *Server) verify(r *http.Request) (*sigv4.Identity, Principal, []byte, error) {
@@ -61,29 +56,4 @@ func withStatus(err error) error {
 		return wire.AtStatus(err, f.Status)
 	}
 	return err
-}
-
-const (
-	freeBody    = 1 << 20          // bodies up to here need no place in the budget
-	slowestRate = 128 << 10        // bytes per second that a body must come in with, beyond bodyStall
-	budgetWait  = 30 * time.Second // for a place in the budget
-)
-
-// admit gives a body the time that its length deserves, and a place in the budget if it is large.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request) (release func(), err error) {
-	length := r.ContentLength
-	if length < 0 || length > maxBody {
-		length = maxBody
-	}
-	allowed := bodyStall + time.Duration(length/slowestRate)*time.Second
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(allowed))
-	if length <= freeBody {
-		return func() {}, nil
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), budgetWait)
-	defer cancel()
-	if release, err = s.bodies.take(ctx, length); err != nil {
-		return nil, fault.New(fault.Throttling, "The server has too many large requests at once. Try again.").With(err)
-	}
-	return release, nil
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/net/netutil"
+	"golang.org/x/time/rate"
 
 	"github.com/sunaba-dev/sunaba/internal/fault"
 	"github.com/sunaba-dev/sunaba/internal/sigv4"
@@ -31,7 +33,9 @@ const (
 	maxBody        = 150 << 20        // a payload of 100 MB as base64, and JSON around it
 	maxBodies      = 1 << 30          // bytes of request bodies held at once, over all requests
 	headerTimeout  = 10 * time.Second // for the whole header
-	bodyStall      = 30 * time.Second // without a byte of the body
+	bodyStall      = 20 * time.Second // for a small body; larger ones earn their time as they come
+	answerStall    = 30 * time.Second // for a client to take an answer, beyond slowestRate
+	maxClients     = 4096             // connections at once
 	idleTimeout    = 2 * time.Minute  // of a kept-alive connection
 )
 
@@ -41,11 +45,13 @@ type Server struct {
 	services map[string]*wire.Service
 	bodies   *budget
 	http     *http.Server
+
+	strangers *rate.Limiter // log lines about requests without a valid signature
 }
 
 // New returns a server for the services.
 func New(o Options) *Server {
-	s := &Server{o: o, services: map[string]*wire.Service{}, bodies: newBudget(maxBodies)}
+	s := &Server{o: o, services: map[string]*wire.Service{}, bodies: newBudget(maxBodies), strangers: rate.NewLimiter(10, 100)}
 	o.Verifier.MaxBody = func(sigv4.Scope) int64 { return maxBody }
 	o.Verifier.Guess = serviceOf
 	for _, svc := range o.Services {
@@ -61,18 +67,19 @@ func New(o Options) *Server {
 
 // Serve answers requests on l until Shutdown.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(netutil.LimitListener(l, maxClients)); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
 }
 
-// Shutdown stops accepting requests and waits for those that are running, until ctx ends; then it cuts them off.
-func (s *Server) Shutdown(ctx context.Context) error {
-	if err := s.http.Shutdown(ctx); err != nil {
-		return errors.Join(err, s.http.Close())
+// Shutdown stops accepting requests and waits for those that are running, until ctx ends; then it cuts them off and says so.
+func (s *Server) Shutdown(ctx context.Context) (cut bool, err error) {
+	err = s.http.Shutdown(ctx)
+	if ctx.Err() != nil {
+		return true, s.http.Close()
 	}
-	return nil
+	return false, err
 }
 
 // ServeHTTP implements http.Handler.
@@ -81,11 +88,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req := &wire.Request{ID: uuid.NewString(), InvocationID: r.Header.Get("Amz-Sdk-Invocation-Id")}
 	r = r.WithContext(wire.WithRequest(r.Context(), req))
 	w.Header().Set("X-Amzn-RequestId", req.ID)
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 { // a proxy in front may see another end of this body than we do (RFC 9112, 6.1)
+		w.Header().Set("Connection", "close")
+	}
 	if r.Method == http.MethodGet && r.URL.Path == "/health" {
 		s.health(w)
 		return
 	}
-	rec := &recorder{ResponseWriter: w}
+	rec := &recorder{ResponseWriter: w, control: http.NewResponseController(w)}
 	err := s.answer(rec, r, req)
 	s.log(r, req, rec.status, time.Since(began), err)
 }
@@ -165,6 +175,9 @@ func (s *Server) health(w http.ResponseWriter) {
 }
 
 func (s *Server) log(r *http.Request, req *wire.Request, status int, took time.Duration, err error) {
+	if req.Principal == "" && !s.strangers.Allow() { // whoever has no key must not fill the disk
+		return
+	}
 	attrs := []slog.Attr{slog.String("service", req.Service), slog.String("operation", req.Operation), slog.Int("status", status),
 		slog.Duration("took", took.Round(time.Microsecond)), slog.String("principal", req.Principal), slog.String("request", req.ID)}
 	level := slog.LevelInfo
@@ -176,15 +189,17 @@ func (s *Server) log(r *http.Request, req *wire.Request, status int, took time.D
 		attrs = append(attrs, slog.Any("error", err))
 	}
 	if req.Operation == "" {
-		attrs = append(attrs, slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()))
+		path := r.URL.EscapedPath()
+		attrs = append(attrs, slog.String("method", r.Method), slog.String("path", path[:min(len(path), 256)]))
 	}
 	s.o.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// recorder remembers the status of a response.
+// recorder remembers the status of a response, and gives up on a client that does not take it.
 type recorder struct {
 	http.ResponseWriter
-	status int
+	control *http.ResponseController
+	status  int
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -198,6 +213,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
+	_ = r.control.SetWriteDeadline(time.Now().Add(answerStall + time.Duration(len(b)/slowestRate)*time.Second))
 	return r.ResponseWriter.Write(b)
 }
 

@@ -92,8 +92,8 @@ func start(t *testing.T) *harness {
 	go func() { done <- s.Serve(l) }()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
-		if err := s.Shutdown(context.Background()); err != nil {
-			t.Error(err)
+		if cut, err := s.Shutdown(context.Background()); err != nil || cut {
+			t.Error(cut, err)
 		}
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -251,5 +251,37 @@ func TestTheSecretIsNeverLogged(t *testing.T) {
 		if strings.Contains(h.log.String(), s) {
 			t.Errorf("%q is in the log: %s", s, h.log)
 		}
+	}
+}
+
+// Whoever knows a key's id can announce large bodies without having its secret. Announcements alone must keep nobody out.
+func TestAnnouncedBodiesThatNeverComeKeepNobodyOut(t *testing.T) {
+	h := start(t)
+	for range 8 {
+		r := request(t, h, "PUT", "/code-interpreters/a", "bedrock-agentcore", "{}")
+		conn, err := net.Dial("tcp", strings.TrimPrefix(h.endpoint, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		head := "PUT /code-interpreters/a HTTP/1.1\r\nHost: " + strings.TrimPrefix(h.endpoint, "http://") + "\r\nContent-Length: 157286400\r\nX-Amz-Date: " + r.Header.Get("X-Amz-Date") +
+			"\r\nAuthorization: " + r.Header.Get("Authorization") + "\r\n\r\n{"
+		if _, err := io.WriteString(conn, head); err != nil {
+			t.Fatal(err)
+		}
+	}
+	large := `{"text":"` + strings.Repeat("x", 2<<20) + `"}`
+	if status, _, body := do(t, http.DefaultClient, request(t, h, "PUT", "/code-interpreters/a", "bedrock-agentcore", large)); status != 200 {
+		t.Errorf("%d %.200s", status, body)
+	}
+}
+
+func TestAFloodOfStrangersIsLoggedSparsely(t *testing.T) {
+	h := start(t)
+	for range 500 {
+		do(t, http.DefaultClient, request(t, h, "GET", "/"+strings.Repeat("x", 1000), "", ""))
+	}
+	if n := strings.Count(h.log.String(), "\n"); n > 200 || strings.Contains(h.log.String(), strings.Repeat("x", 300)) {
+		t.Errorf("%d lines, or whole paths", n)
 	}
 }

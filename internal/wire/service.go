@@ -116,7 +116,7 @@ func (s *Service) find(r *http.Request, form url.Values) (*Operation, map[string
 			return o, labels, nil
 		}
 	}
-	return nil, nil, fault.New(fault.UnknownOperation, "No operation of the service %s has the method %s and the path %s.", s.Name, clip(r.Method), clip(r.URL.EscapedPath()))
+	return nil, nil, fault.New(fault.UnknownOperation, "The service %s has no operation with the method %s and the path %s here; docs/compatibility.md lists what is served.", s.Name, clip(r.Method), clip(r.URL.EscapedPath()))
 }
 
 func (s *Service) index(name string) int {

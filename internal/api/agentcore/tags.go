@@ -14,11 +14,11 @@ type tagValue string
 
 func (tagValue) Rule() wire.Rule { return wire.Length(0, 256).Matching(`[a-zA-Z0-9\s._:/=+@-]*`) }
 
-// taggableARN leaves the resource's kind to the handler: what cannot be tagged does not exist for it.
+// taggableARN is of a resource of an account, which the managed interpreter is not; what else cannot be tagged does not exist for the handler.
 type taggableARN string
 
 func (taggableARN) Rule() wire.Rule {
-	return wire.Length(20, 1011).Matching(`arn:aws(-[^:]+)?:bedrock-agentcore:[a-z0-9-]+:([0-9]{12}|aws):.+`)
+	return wire.Length(20, 1011).Matching(`arn:aws(-[^:]+)?:bedrock-agentcore:[a-z0-9-]+:[0-9]{12}:.+`)
 }
 
 func tagsToDomain(tags map[tagKey]tagValue) map[string]string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -95,6 +96,9 @@ func addLine(path, prefix, line string) error {
 	}
 	if len(text) > 0 && text[len(text)-1] != '\n' {
 		line = "\n" + line
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { // images with nothing but one program exist
+		return err
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {

@@ -23,7 +23,8 @@ const (
 	maxPath  = 4096   // bytes of one path, PATH_MAX
 )
 
-// files serves the file operations. All of them are confined to the working folder by os.Root, which no `..` and no symbolic link leaves, and run with the user's credentials.
+// files serves the file operations. They are confined to the working folder, which neither `..` nor a symbolic link leaves, and run with the user's credentials. A process of
+// the user that swaps folders for links while they run can lead them elsewhere, but only where that user may go anyway.
 func (a *Agent) files(ctx context.Context, config *proto.Configure, c *call) (*proto.Result, error) {
 	if len(c.Paths) > maxPaths || len(c.Files) > maxPaths {
 		return nil, bad(proto.BadRequest, "", "more than %d paths in one call", maxPaths)
@@ -174,13 +175,13 @@ func (d *folder) list(c *call) error {
 		if size += len(e.Path) + entryOverhead; size > proto.MaxListing {
 			return bad(proto.Failed, p, "the folder's names are too long to be listed")
 		}
-		real, err := d.resolve(full, true)
-		if err != nil {
-			real = full // a link that leads out, or in circles: shown as what it is
-		}
-		info, err := d.root.Lstat(real)
-		if errors.Is(err, fs.ErrNotExist) {
-			info, err = d.root.Lstat(full) // a link to nothing
+		info, err := d.root.Lstat(full)
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			if real, rerr := d.resolve(full, true); rerr == nil { // else it leads out, or in circles: shown as what it is
+				if target, terr := d.root.Lstat(real); terr == nil {
+					info = target
+				}
+			}
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile

@@ -55,18 +55,18 @@ type python struct {
 	stdout, stderr *pump
 	requests       *os.File
 	replies        chan reply // closed when the driver's end of the pipe is
-	calls          int
+	call           string     // of the cell that runs: not to be guessed, so that no code can answer for later cells
 }
 
 // reply is what the driver says after it is ready, and after each cell.
 type reply struct {
-	Ready bool `json:"ready"`
-	Call  int  `json:"call"`
-	Exit  int  `json:"exit"`
+	Ready bool   `json:"ready"`
+	Call  string `json:"call"`
+	Exit  int    `json:"exit"`
 }
 
 type request struct {
-	Call  int    `json:"call"`
+	Call  string `json:"call"`
 	Code  string `json:"code"`
 	Clear bool   `json:"clear"`
 }
@@ -284,13 +284,13 @@ func (i *interpreter) discard() {
 // run runs one cell on the process that is there.
 func (i *interpreter) run(ctx context.Context, c *call, text string) (*proto.Run, error) {
 	p := i.p
-	p.calls++
+	p.call = rand.Text()
 	limit := orDefault(c.OutputLimit)
 	out, errs := newElider(c.w, proto.FrameStdout, limit), newElider(c.w, proto.FrameStderr, limit)
 	p.stdout.attach(out.write)
 	p.stderr.attach(errs.write)
 	began := time.Now()
-	line, err := json.Marshal(request{Call: p.calls, Code: text, Clear: c.ClearContext})
+	line, err := json.Marshal(request{Call: p.call, Code: text, Clear: c.ClearContext})
 	if err != nil {
 		return nil, err
 	}
@@ -316,7 +316,7 @@ func (p *python) wait(ctx context.Context) (exit int, restarted string) {
 		select {
 		case r, ok := <-p.replies:
 			switch {
-			case ok && r.Call == p.calls:
+			case ok && r.Call == p.call:
 				return r.Exit, ""
 			case ok: // an answer that nobody waits for any more
 				continue
@@ -326,7 +326,7 @@ func (p *python) wait(ctx context.Context) (exit int, restarted string) {
 			// Its last reply may be waiting still: a cell that ended, and a process that died right after it.
 			select {
 			case r, ok := <-p.replies:
-				if ok && r.Call == p.calls {
+				if ok && r.Call == p.call {
 					return r.Exit, ""
 				}
 			case <-time.After(10 * time.Millisecond):

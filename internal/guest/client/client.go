@@ -57,6 +57,8 @@ type Client struct {
 	session  *smux.Session
 	hello    proto.Hello
 	ready    chan struct{} // closed while session is set
+	refusal  error         // why the guest cannot be configured; read it once refused is closed
+	refused  chan struct{}
 }
 
 // New returns a client that has no connection yet.
@@ -69,7 +71,7 @@ func New(o Options) *Client {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Client{o: o, ctx: ctx, cancel: cancel, relays: make(chan struct{}, o.MaxRelays), shakes: make(chan struct{}, maxHandshakes),
-		conns: map[net.Conn]struct{}{}, ready: make(chan struct{})}
+		conns: map[net.Conn]struct{}{}, ready: make(chan struct{}), refused: make(chan struct{})}
 }
 
 // Serve accepts the guest's connections from l until Close, which closes l. A newer control connection replaces the older.
@@ -181,7 +183,7 @@ func (c *Client) control(conn net.Conn) {
 	defer cancel()
 	r, err := c.callOn(ctx, session, proto.Call{Op: proto.OpConfigure, Configure: &c.o.Configure}, nil, nil)
 	if err != nil || r.Hello == nil {
-		c.o.Log.Warn("a guest could not be configured", "error", err)
+		c.refuse(err)
 		return
 	}
 	shaken()
@@ -247,6 +249,20 @@ func (c *Client) Ready(ctx context.Context) (proto.Hello, error) {
 	return hello, err
 }
 
+// refuse records that the guest cannot set the sandbox up: it says so again on every connection, and waiting for it would be in vain.
+func (c *Client) refuse(err error) {
+	if _, said := errors.AsType[*proto.Error](err); !said {
+		c.o.Log.Debug("a guest could not be configured", "error", err)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refusal == nil {
+		c.refusal = fmt.Errorf("the guest cannot set up the sandbox: %w", err)
+		close(c.refused)
+	}
+}
+
 func (c *Client) connected(ctx context.Context) (*smux.Session, proto.Hello, error) {
 	for {
 		c.mu.Lock()
@@ -269,6 +285,9 @@ func (c *Client) connected(ctx context.Context) (*smux.Session, proto.Hello, err
 		select {
 		case <-wait:
 		case <-retry.C:
+		case <-c.refused:
+			retry.Stop()
+			return nil, hello, c.refusal
 		case <-c.ctx.Done():
 			retry.Stop()
 			return nil, hello, ErrClosed

@@ -355,3 +355,24 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+func TestGuestThatCannotBeConfiguredIsNotWaitedFor(t *testing.T) {
+	h := serve(t)
+	session, err := smux.Server(h.dial(t, proto.Magic+"C"), client.Mux())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = session.Close() }()
+	go func() {
+		s, err := session.AcceptStream()
+		if err != nil {
+			return
+		}
+		_, _, _ = proto.NewReader(s).Next()
+		_ = proto.NewWriter(s).WriteJSON(proto.FrameError, proto.Error{Code: proto.Failed, Message: "no /etc"})
+	}()
+	_, err = h.Ready(within(t))
+	if e, ok := errors.AsType[*proto.Error](err); !ok || e.Message != "no /etc" {
+		t.Errorf("got %v", err)
+	}
+}

@@ -39,6 +39,7 @@ func spec(c sandbox.Config, root, ctl, cgroup string) *specs.Spec {
 	if c.Limits.Memory > 0 {
 		shm = append(shm, "size="+strconv.FormatInt(c.Limits.Memory/2, 10)) // Linux's own default: half of the memory
 	}
+	oomScore := 500 // when the host runs out of memory, a sandbox goes before the server
 	s := &specs.Spec{
 		Version:  specs.Version,
 		Hostname: host,
@@ -51,6 +52,7 @@ func spec(c sandbox.Config, root, ctl, cgroup string) *specs.Spec {
 				Bounding: guestCapabilities, Effective: guestCapabilities, Permitted: guestCapabilities,
 			},
 			NoNewPrivileges: true,
+			OOMScoreAdj:     &oomScore,
 			Rlimits: []specs.POSIXRlimit{
 				{Type: "RLIMIT_NOFILE", Soft: openFiles, Hard: openFiles},
 				{Type: "RLIMIT_CORE"},
