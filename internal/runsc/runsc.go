@@ -7,6 +7,9 @@ package runsc
 
 import (
 	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +61,21 @@ func Command(ctx context.Context, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, self)
 	c.Args = append([]string{"runsc"}, args...)
 	return c
+}
+
+// Static fails if the running binary needs a dynamic loader: gVisor starts it again where there is none.
+func Static() error {
+	f, err := elf.Open(self)
+	if err != nil {
+		return fmt.Errorf("read this binary: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return errors.New("this binary was built with cgo and cannot start sandboxes: build it with `make build`, or with CGO_ENABLED=0")
+		}
+	}
+	return nil
 }
 
 // Version returns the version of the linked gVisor module.

@@ -30,6 +30,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sunaba-dev/sunaba/internal/runsc"
 	"github.com/sunaba-dev/sunaba/internal/sandbox"
 	"github.com/sunaba-dev/sunaba/internal/sandbox/gvisor/cgroup"
 )
@@ -112,6 +113,9 @@ func New(o Options) (*Driver, error) {
 func check(o Options) error {
 	if os.Geteuid() != 0 {
 		return errors.New("gVisor sandboxes need root: start the server with sudo")
+	}
+	if err := runsc.Static(); err != nil {
+		return err
 	}
 	for name, dir := range map[string]string{"RunDir": o.RunDir, "DataDir": o.DataDir} {
 		if !filepath.IsAbs(dir) || filepath.Clean(dir) != dir || dir == "/" {
