@@ -52,7 +52,7 @@ func (a *Agent) command(ctx context.Context, config *proto.Configure, c *call) (
 	stdout.drain()
 	stderr.drain()
 	run := &proto.Run{ExitCode: exitCode(child.status), Duration: time.Since(began), StdoutElided: out.finish(), StderrElided: errs.finish()}
-	go child.killTree() // the answer does not wait for it
+	a.procs.bury(child)
 	return &proto.Result{Run: run}, nil
 }
 

@@ -6,10 +6,12 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +21,9 @@ const markVariable = "SUNABA_CALL"
 
 // processes starts children and reaps them, and the orphans that fall to PID 1 as well. One goroutine waits for all of them, so that no exit status is lost to another waiter.
 type processes struct {
-	mu      sync.Mutex // held while a child is forked and entered, so that it is known before it is reaped
-	started map[int]*process
+	mu       sync.Mutex // held while a child is forked and entered, so that it is known before it is reaped
+	started  map[int]*process
+	finished []*process // whose leavings are to be swept
 }
 
 // process is a running child.
@@ -90,20 +93,43 @@ func exitCode(s syscall.WaitStatus) int {
 // killTree kills what is left of a process's tree: its process group, its session, its descendants, and who carries its mark.
 func (p *process) killTree() {
 	_ = unix.Kill(-p.pid, unix.SIGKILL)
+	killTrees([]*process{p})
+}
+
+// sweepDelay is how long what a finished command left behind may live. One look through /proc then serves all that have finished meanwhile: it costs more than a short command.
+const sweepDelay = 50 * time.Millisecond
+
+// bury kills what a finished process left: its process group now, the rest soon.
+func (p *processes) bury(child *process) {
+	_ = unix.Kill(-child.pid, unix.SIGKILL)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.finished = append(p.finished, child); len(p.finished) == 1 {
+		time.AfterFunc(sweepDelay, func() {
+			p.mu.Lock()
+			all := p.finished
+			p.finished = nil
+			p.mu.Unlock()
+			killTrees(all)
+		})
+	}
+}
+
+func killTrees(roots []*process) {
 	const rounds = 5 // a tree that forks faster than this finds only dies with the sandbox
 	for range rounds {
-		members := p.members()
-		if len(members) == 0 {
+		found := members(roots)
+		if len(found) == 0 {
 			return
 		}
-		for _, pid := range members {
+		for _, pid := range found {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
 	}
 }
 
-// members looks through /proc for the living members of the tree, without the process itself once it has been reaped.
-func (p *process) members() []int {
+// members looks through /proc for the living members of trees, without the roots themselves once they have been reaped.
+func members(roots []*process) []int {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil
@@ -115,6 +141,9 @@ func (p *process) members() []int {
 	}
 	self := os.Getpid()
 	parents, found := map[int]int{}, map[int]bool{}
+	for _, r := range roots {
+		found[r.pid] = true
+	}
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil || pid == self || pid == 1 {
@@ -125,14 +154,14 @@ func (p *process) members() []int {
 			continue
 		}
 		parents[pid] = parent
-		if session == p.pid || (p.mark != "" && marked(pid, p.mark)) {
+		if found[session] || marked(pid, roots) {
 			found[pid] = true
 		}
 	}
 	var out []int
 	for pid := range parents {
 		for up, steps := pid, 0; up > 1 && steps < 1000; up, steps = parents[up], steps+1 {
-			if found[up] || up == p.pid {
+			if found[up] {
 				out = append(out, pid)
 				break
 			}
@@ -157,7 +186,16 @@ func stat(pid int) (parent, session int, dead bool) {
 	return parent, session, false
 }
 
-func marked(pid int, mark string) bool {
+// marked reports whether a process carries the mark of one of the trees.
+func marked(pid int, roots []*process) bool {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	return err == nil && strings.Contains("\x00"+string(b), "\x00"+markVariable+"="+mark+"\x00")
+	if err != nil {
+		return false
+	}
+	_, mark, ok := strings.Cut("\x00"+string(b), "\x00"+markVariable+"=")
+	if !ok {
+		return false
+	}
+	mark, _, _ = strings.Cut(mark, "\x00")
+	return slices.ContainsFunc(roots, func(r *process) bool { return r.mark != "" && r.mark == mark })
 }

@@ -5,10 +5,10 @@ import (
 	"context"
 	"crypto/rand"
 	"embed"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -58,17 +58,24 @@ type python struct {
 	call           string     // of the cell that runs: not to be guessed, so that no code can answer for later cells
 }
 
-// reply is what the driver says after it is ready, and after each cell.
+// reply is what the driver says when it is ready ("ready"), and after each cell ("done CALL EXIT").
 type reply struct {
-	Ready bool   `json:"ready"`
-	Call  string `json:"call"`
-	Exit  int    `json:"exit"`
+	Ready bool
+	Call  string
+	Exit  int
 }
 
-type request struct {
-	Call  string `json:"call"`
-	Code  string `json:"code"`
-	Clear bool   `json:"clear"`
+// parseReply reads a line of the driver.
+func parseReply(line string) (r reply, ok bool) {
+	if line == "ready" {
+		return reply{Ready: true}, true
+	}
+	words := strings.Fields(line)
+	if len(words) != 3 || words[0] != "done" {
+		return reply{}, false
+	}
+	exit, err := strconv.Atoi(words[2])
+	return reply{Call: words[1], Exit: exit}, err == nil
 }
 
 func newInterpreter(procs *processes, env func(string) surroundings, home func() error) *interpreter {
@@ -241,8 +248,8 @@ func (p *python) listen(f *os.File) {
 	lines := bufio.NewScanner(f)
 	lines.Buffer(make([]byte, 0, 4096), maxReply)
 	for lines.Scan() {
-		var r reply
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+		r, ok := parseReply(lines.Text())
+		if !ok {
 			return
 		}
 		p.replies <- r
@@ -290,11 +297,12 @@ func (i *interpreter) run(ctx context.Context, c *call, text string) (*proto.Run
 	p.stdout.attach(out.write)
 	p.stderr.attach(errs.write)
 	began := time.Now()
-	line, err := json.Marshal(request{Call: p.call, Code: text, Clear: c.ClearContext})
-	if err != nil {
-		return nil, err
+	clear := "keep"
+	if c.ClearContext {
+		clear = "clear"
 	}
-	go func() { _, _ = p.requests.Write(append(line, '\n')) }() // a driver that does not read it has died, which is noticed below
+	head := fmt.Sprintf("%s %s %d\n", p.call, clear, len(text))
+	go func() { _, _ = p.requests.Write(append([]byte(head), text...)) }() // a driver that does not read it has died, which is noticed below
 	exit, restarted := p.wait(ctx)
 	p.stdout.drain()
 	p.stderr.drain()

@@ -1,17 +1,90 @@
 """The Python side of a session: runs cells one after the other in one namespace, the way IPython does.
 
-Requests come as lines of JSON on descriptor 3, replies go out on descriptor 4; what the user's code prints goes to descriptors 1 and 2, which the guest reads.
-Only the standard library of Python 3.8 or later is used, and as little of it as possible is imported ahead of its use: a session's memory is what it costs.
+Requests come on descriptor 3, as a line of three words (the call's name, whether to clear, how many bytes of code follow) and the code; replies go out as lines on descriptor 4. What the user's
+code prints goes to descriptors 1 and 2, which the guest reads. Only the standard library of Python 3.8 or later is used, and of that only what is part of the interpreter anyway is imported
+ahead of its use: json, re, ast and linecache together would add half to the time that Python takes to start, and a session's memory is what it costs.
 """
-import ast
+import _ast
+import _signal
 import builtins
-import json
-import linecache
 import os
-import re
-import signal
 import sys
-import types
 
 # What the user's code does to the builtins must not reach the functions below: they get a copy of their own.
 __builtins__ = dict(vars(builtins))
+
+
+class Lazy:
+    """A module that is imported after the first cell, or when it is first used; then it stays, whatever code does to sys.modules."""
+
+    def __init__(self, name):
+        self.name, self.module = name, None
+
+    def load(self):
+        """Imports the module under the circumstances that it expects: code may have changed the builtins, or the limit of recursion."""
+        if self.module is not None:
+            return
+        found, limit = dict(vars(builtins)), sys.getrecursionlimit()
+        vars(builtins).update(__builtins__)
+        sys.setrecursionlimit(max(limit, 1000))
+        try:
+            self.module = __import__(self.name)
+        finally:
+            sys.setrecursionlimit(limit)
+            vars(builtins).clear()
+            vars(builtins).update(found)
+
+    def __getattr__(self, attribute):
+        self.load()
+        return getattr(self.module, attribute)
+
+
+ast, linecache, re = LAZY = Lazy("ast"), Lazy("linecache"), Lazy("re")
+ONLY_AST, AWAIT = _ast.PyCF_ONLY_AST, _ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+
+class Sources:
+    """The sources of cells, where tracebacks and inspect look for them: in linecache, as soon as somebody has imported that."""
+
+    def __init__(self):
+        self.kept = {}
+        self.finders = sys.meta_path[:]
+        sys.meta_path.insert(0, self)
+
+    def put(self, name, entry):
+        self.kept[name] = entry
+        if "linecache" in sys.modules:
+            sys.modules["linecache"].cache[name] = entry
+
+    def drop(self, name):
+        self.kept.pop(name, None)
+        if "linecache" in sys.modules:
+            sys.modules["linecache"].cache.pop(name, None)
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "linecache":
+            return None
+        for finder in self.finders:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                load = spec.loader.exec_module
+
+                def exec_module(module):
+                    load(module)
+                    module.cache.update(self.kept)
+
+                spec.loader.exec_module = exec_module
+                return spec
+        return None
+
+    def lines(self, name, namespace=None):
+        """The lines of a cell, or of a file as far as it can be read."""
+        if name in self.kept:
+            return self.kept[name][2]
+        try:
+            return linecache.getlines(name, namespace)
+        except Exception:
+            return []
+
+
+sources = Sources()

@@ -6,8 +6,8 @@ def reopened(fd):
 class Streams:
     """The standard streams and descriptors: what code did to them is undone before the next cell."""
 
-    def __init__(self, fcntl):
-        self.fds = {1: fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 200), 2: fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 200)}
+    def __init__(self):
+        self.fds = {1: aside(1, 202), 2: aside(2, 203)}
         self.ids = {fd: identity(kept) for fd, kept in self.fds.items()}
         for name in ("stdout", "stderr"):
             getattr(sys, name).reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
@@ -26,6 +26,12 @@ class Streams:
                 setattr(sys, name, own if usable else reopened(fd))
 
 
+def aside(fd, number):
+    """Copies a descriptor to where the user's code does not stumble over it; it is closed in every program that the code starts."""
+    os.dup2(fd, number, inheritable=False)
+    return number
+
+
 def identity(fd):
     try:
         s = fstat(fd)
@@ -35,49 +41,42 @@ def identity(fd):
 
 
 # What the loop below needs is bound here, so that code which replaces a module's functions does not break it.
-dup2, fstat, write, getpid, leave, set_signal, loads, dumps = os.dup2, os.fstat, os.write, os.getpid, os._exit, signal.signal, json.loads, json.dumps
+dup2, fstat, write, getpid, leave, set_signal = os.dup2, os.fstat, os.write, os.getpid, os._exit, _signal.signal
 
 
 def main():
-    import fcntl
-    import warnings
-
-    # The control pipes go where the user's code does not stumble over them, and are closed in every program that it starts.
-    requests = os.fdopen(fcntl.fcntl(3, fcntl.F_DUPFD_CLOEXEC, 200), "r", encoding="utf-8", newline="\n")
-    replies = fcntl.fcntl(4, fcntl.F_DUPFD_CLOEXEC, 200)
+    requests, replies = open(aside(3, 200), "rb"), aside(4, 201)
     for fd in (3, 4, 5):
         os.close(fd)
-    streams = Streams(fcntl)
+    streams = Streams()
     sys.argv = [""]
     sys.path[0] = ""
     me, shell = getpid(), Shell()
     builtins.get_ipython = shell.user_ns["get_ipython"]
-    warnings.filterwarnings("ignore", message=".*non-interactive, and thus cannot be shown.*")
-    set_signal(signal.SIGINT, signal.SIG_IGN)
-
-    def reply(**what):
-        write(replies, (dumps(what) + "\n").encode())
-
+    set_signal(_signal.SIGINT, _signal.SIG_IGN)
     try:
-        reply(ready=True)
+        write(replies, b"ready\n")
         for line in requests:
-            request = loads(line)
+            call, clear, length = line.split()
+            source = requests.read(int(length))
             code = 1
             try:
                 streams.restore()
-                set_signal(signal.SIGINT, signal.default_int_handler)
+                set_signal(_signal.SIGINT, _signal.default_int_handler)
                 try:
-                    if request["clear"]:
+                    if clear == b"clear":
                         shell.clear()
-                    code = shell.run_cell(request["code"])
+                    code = shell.run_cell(source.decode("utf-8", "surrogatepass"))
                     flush()
                 finally:
-                    set_signal(signal.SIGINT, signal.SIG_IGN)
+                    set_signal(_signal.SIGINT, _signal.SIG_IGN)
             except BaseException as e:  # it came between the lines above
                 complain(type(e).__name__)
             if getpid() != me:  # a child that the code forked, and that came back here
                 leave(code)
-            reply(call=request["call"], exit=code)
+            write(replies, b"done %s %d\n" % (call, code))
+            for module in LAZY:
+                module.load()
     except OSError:  # the code has closed the control pipes
         leave(1)
 

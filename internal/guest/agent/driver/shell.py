@@ -8,7 +8,7 @@ class Shell(Magics):
         self.home = os.getcwd()
         self.execution_count = 0
         self.transform = Transformer()
-        self.module = types.ModuleType("__main__")
+        self.module = type(sys)("__main__")
         self.user_ns = self.module.__dict__
         self.loop = None
         self.first_cell = 1
@@ -44,7 +44,7 @@ class Shell(Magics):
             history.extend([""] * (n - len(history)))
             history.append(source)
         try:
-            linecache.cache.pop("<ipython-input-%d>" % (n - KEPT_SOURCES), None)
+            sources.drop("<ipython-input-%d>" % (n - KEPT_SOURCES))
             self.run_source(source.replace("\r\n", "\n").replace("\r", "\n"), name)
             return 0
         except SystemExit as e:
@@ -55,25 +55,21 @@ class Shell(Magics):
 
     def run_source(self, source, name):
         """Runs source under a name that tracebacks and inspect.getsource find it by."""
-        linecache.cache[name] = remembered(source, name)
+        sources.put(name, remembered(source, name))
         code = self.transform(source)
         if code != source:
-            linecache.cache[name] = remembered(code, name)
+            sources.put(name, remembered(code, name))
         self.execute(code, name)
 
     def execute(self, code, name):
-        tree = compile(code, name, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        tree = compile(code, name, "exec", ONLY_AST | AWAIT)
         last = None
-        if tree.body and isinstance(tree.body[-1], ast.Expr):
-            expression = tree.body.pop().value
-            if not quiet(code, expression):
-                last = ast.Expression(expression)
-            else:
-                tree.body.append(ast.copy_location(ast.Expr(expression), expression))
+        if tree.body and isinstance(tree.body[-1], _ast.Expr) and not quiet(code, tree.body[-1].value):
+            last = _ast.Expression(tree.body.pop().value)
         if tree.body:
-            self.evaluate(compile(tree, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT))
+            self.evaluate(compile(tree, name, "exec", AWAIT))
         if last is not None:
-            self.show(self.evaluate(compile(last, name, "eval", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)))
+            self.show(self.evaluate(compile(last, name, "eval", AWAIT)))
 
     def evaluate(self, code):
         value = eval(code, self.user_ns)

@@ -2,8 +2,8 @@ class Transformer:
     """Turns IPython's syntax (!command, %magic, %%magic, name?) into Python. Source that is Python already is never touched."""
 
     LONGEST = 10_000  # characters of a line in which an assignment or a question is looked for
-    ASSIGN = re.compile(r"^(\s*)([A-Za-z_][\w.\[\]'\", ]*?)\s*=\s*([!%])(?!=)(.*)$")
-    HELP = re.compile(r"^(\s*)(\?{1,2})?\s*([A-Za-z_][\w.]*)\s*(\?{1,2})?\s*$")
+    ASSIGN = r"^(\s*)([A-Za-z_][\w.\[\]'\", ]*?)\s*=\s*([!%])(?!=)(.*)$"
+    HELP = r"^(\s*)(\?{1,2})?\s*([A-Za-z_][\w.]*)\s*(\?{1,2})?\s*$"
 
     def __call__(self, source):
         first = source.lstrip("\n")
@@ -12,7 +12,7 @@ class Transformer:
             name, _, line = head[2:].partition(" ")
             return "get_ipython().run_cell_magic(%r, %r, %r)\n" % (name, line.strip(), body)
         try:
-            compile(source, "<cell>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | ast.PyCF_ONLY_AST)
+            compile(source, "<cell>", "exec", AWAIT | ONLY_AST)
             return source
         except (SyntaxError, ValueError):
             return self.lines(source)
@@ -55,11 +55,11 @@ class Transformer:
             return "%sget_ipython().system(%r)" % (indent, text[1:])
         if text.startswith("%") and len(text) > 1 and (text[1].isalpha() or text[1] == "_"):
             return "%sget_ipython().magic(%r)" % (indent, text[1:])
-        m = self.ASSIGN.match(line) if "=" in line and len(line) <= self.LONGEST else None
+        m = re.match(self.ASSIGN, line) if "=" in line and len(line) <= self.LONGEST else None
         if m:
             call = "getoutput" if m.group(3) == "!" else "magic"
             return "%s%s = get_ipython().%s(%r)" % (m.group(1), m.group(2), call, m.group(4).strip())
-        m = self.HELP.match(line) if "?" in line and len(line) <= self.LONGEST else None
+        m = re.match(self.HELP, line) if "?" in line and len(line) <= self.LONGEST else None
         if m and (m.group(2) or m.group(4)):
             detail = 2 if "??" in (m.group(2) or "", m.group(4) or "") else 1
             return "%sget_ipython().help(%r, %d)" % (m.group(1), m.group(3), detail)

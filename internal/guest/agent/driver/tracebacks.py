@@ -9,8 +9,9 @@ MAX_TEXT = 1 << 20  # characters shown of one exception's own text
 
 
 def where(name):
-    m = re.match(r"<ipython-input-(\d+)>$", name)
-    return "Cell In[%s], line " % m.group(1) if m else None
+    front, back = "<ipython-input-", ">"
+    number = name[len(front) : -len(back)]
+    return "Cell In[%s], line " % number if name.startswith(front) and name.endswith(back) and number.isdigit() else None
 
 
 def arguments(frame):
@@ -68,7 +69,7 @@ def pieces(lines, code, line, context):
     try:
         if len(source) > MAX_PARSED:
             raise ValueError
-        tree = compile(source, "<source>", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        tree = compile(source, "<source>", "exec", ONLY_AST | AWAIT)
         scope = scope_of(tree, code)
         if scope is tree:
             start, end = 1, len(lines) + 1
@@ -117,7 +118,7 @@ def format_frame(tb, context):
     name = code.co_filename
     cell, function = where(name), code.co_name
     inside = "" if function == "<module>" else ", in %s(%s)" % (getattr(code, "co_qualname", function), arguments(frame))
-    lines = linecache.getlines(name, frame.f_globals)
+    lines = sources.lines(name, frame.f_globals)
     out = [(cell + str(line) if cell else "File %s:%d" % (shortened(name), line)) + inside]
     return "\n".join(out + (format_lines(lines, code, line, context) if 0 < line <= len(lines) else []))
 
