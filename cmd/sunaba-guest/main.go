@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -18,10 +19,17 @@ const memory = 24 << 20
 
 func main() {
 	socket := flag.String("socket", "/.sunaba/ctl.sock", "the host's socket")
+	boot := flag.String("boot", "/.sunaba/boot.json", "file with the first configuration")
 	flag.Parse()
 	debug.SetMemoryLimit(memory)
 	debug.SetGCPercent(50)
+	runtime.GOMAXPROCS(1) // what the guest does is passing on, and waking another thread costs more in a sandbox than the work
 	// PID 1 ends with its sandbox. The signals are received and dropped, not ignored: children would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
-	agent.New(agent.Options{Socket: *socket, Init: os.Getpid() == 1, Version: "1", Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}).Run(context.Background())
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	a := agent.New(agent.Options{Socket: *socket, Init: os.Getpid() == 1, Version: "1", Log: log})
+	if err := a.Boot(*boot); err != nil {
+		log.Warn("the sandbox could not be set up yet", "error", err) // the host says it all again, and gets the answer
+	}
+	a.Run(context.Background())
 }

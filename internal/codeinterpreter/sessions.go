@@ -86,8 +86,6 @@ func (s *Service) start(ctx context.Context, scope Scope, i Interpreter, in NewS
 		return Session{}, shuttingDown()
 	}
 	s.wg.Go(func() { s.watch(l) })
-	// The interpreter starts while the caller is on its way to the first invocation, which waits for it if need be.
-	s.wg.Go(func() { s.prepare(l) })
 	return record, nil
 }
 
@@ -106,6 +104,7 @@ func shuttingDown() error {
 	return fault.New(fault.Throttling, "The server is shutting down.")
 }
 
+// guestConfig has the guest start Python at once: it is ready while the caller is on its way to the first invocation.
 func guestConfig(image sandbox.Image, scope Scope, record Session) proto.Configure {
 	env := map[string]string{
 		"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TERM": "dumb", "MPLBACKEND": "Agg",
@@ -115,23 +114,7 @@ func guestConfig(image sandbox.Image, scope Scope, record Session) proto.Configu
 	}
 	env["AWS_REGION"], env["AWS_DEFAULT_REGION"] = scope.Region, scope.Region
 	env["BEDROCK_AGENTCORE_CODE_INTERPRETER_SESSION_ID"] = record.ID
-	return proto.Configure{User: proto.User{Name: userName, UID: userID, GID: userID}, Dir: WorkDir, Env: env, Hostname: "localhost"}
-}
-
-// prepare starts Python ahead of its first use. Images without Python are fine: the tool call says so.
-func (s *Service) prepare(l *liveSession) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	go func() { // a session may end first
-		select {
-		case <-l.gone:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	if err := l.sandbox.Guest().Prepare(ctx, "python"); err != nil {
-		s.o.Log.Debug("python was not prepared", "session", l.ID, "error", err)
-	}
+	return proto.Configure{User: proto.User{Name: userName, UID: userID, GID: userID}, Dir: WorkDir, Env: env, Hostname: "localhost", Prepare: "python"}
 }
 
 // watch ends the session when its sandbox dies by itself.

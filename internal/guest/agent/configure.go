@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,8 +27,12 @@ func (a *Agent) configure(c *proto.Configure) (*proto.Result, error) {
 			return nil, fmt.Errorf("set up the sandbox: %w", err)
 		}
 	}
+	first := a.config == nil
 	a.config = c
 	a.shell = shell()
+	if first && c.Prepare != "" {
+		go func() { _ = a.prepare(context.Background(), c.Prepare) }() // who needs the interpreter will be told why there is none
+	}
 	if a.python == nil {
 		a.python = newInterpreter(a.procs, a.environment, func() error {
 			c := a.configuration()

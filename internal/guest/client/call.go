@@ -43,9 +43,13 @@ func (c *Client) open(ctx context.Context, session *smux.Session, call proto.Cal
 	v.unhook = context.AfterFunc(ctx, func() { _ = stream.Close() })
 	w := proto.NewWriter(stream)
 	go func() {
+		w.Hold()
 		err := w.WriteJSON(proto.FrameCall, call)
 		if err == nil && payload != nil {
 			err = payload(v, w)
+		}
+		if err == nil {
+			err = w.Release()
 		}
 		if errors.Is(err, errContent) || errors.Is(err, proto.ErrFrame) {
 			v.sent <- err // before the reader learns of the end

@@ -61,9 +61,36 @@ func (r *Reader) Next() (FrameType, []byte, error) {
 
 // Writer writes frames, each in one Write. It may be used from several goroutines.
 type Writer struct {
-	mu  sync.Mutex
-	w   io.Writer
-	buf []byte
+	mu   sync.Mutex
+	w    io.Writer
+	buf  []byte
+	held bool
+}
+
+const holdLimit = 64 << 10
+
+// Hold gathers the frames that follow, up to 64 KiB at a time, until Release: what the other side needs all of anyway is better sent at once.
+func (w *Writer) Hold() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held, w.buf = true, w.buf[:0]
+}
+
+// Release sends what Hold has gathered.
+func (w *Writer) Release() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = false
+	return w.flush()
+}
+
+func (w *Writer) flush() error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	_, err := w.w.Write(w.buf)
+	w.buf = w.buf[:0]
+	return err
 }
 
 // NewWriter returns a writer of frames to w.
@@ -76,11 +103,12 @@ func (w *Writer) Write(t FrameType, p []byte) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.buf = append(w.buf[:0], byte(t), 0, 0, 0, 0)
-	binary.BigEndian.PutUint32(w.buf[1:], uint32(len(p)))
+	w.buf = binary.BigEndian.AppendUint32(append(w.buf, byte(t)), uint32(len(p)))
 	w.buf = append(w.buf, p...)
-	_, err := w.w.Write(w.buf)
-	return err
+	if w.held && len(w.buf) < holdLimit {
+		return nil
+	}
+	return w.flush()
 }
 
 // WriteJSON writes one frame with v as JSON.

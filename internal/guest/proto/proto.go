@@ -76,7 +76,8 @@ type Configure struct {
 	Dir      string            `json:"dir"` // working folder of code, commands and file tools; made if missing, owned by the user
 	Env      map[string]string `json:"env"` // the whole environment of user processes but for HOME, USER, LOGNAME, PWD, which follow from the rest
 	Hostname string            `json:"hostname"`
-	PIDs     int64             `json:"pids"` // RLIMIT_NPROC of the user; 0 means none
+	PIDs     int64             `json:"pids"`              // RLIMIT_NPROC of the user; 0 means none
+	Prepare  string            `json:"prepare,omitempty"` // language of an interpreter to start at once, so that the first code finds it ready
 }
 
 // User is who user code runs as. The guest adds it to /etc/passwd and /etc/group of the sandbox if the image lacks it.

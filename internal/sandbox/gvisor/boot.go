@@ -14,6 +14,7 @@ import (
 	"strconv"
 
 	"github.com/sunaba-dev/sunaba/internal/guest/client"
+	"github.com/sunaba-dev/sunaba/internal/guest/proto"
 	"github.com/sunaba-dev/sunaba/internal/runsc"
 	"github.com/sunaba-dev/sunaba/internal/sandbox"
 	"github.com/sunaba-dev/sunaba/internal/sandbox/gvisor/cgroup"
@@ -128,6 +129,9 @@ func (b *box) start(ctx context.Context, c sandbox.Config, checkpoint string) er
 		configure.Env = map[string]string{}
 	}
 	maps.Copy(configure.Env, c.Guest.Env)
+	if err := writeBoot(b.ctl(), configure); err != nil {
+		return err
+	}
 	b.guest = client.New(client.Options{Configure: configure, Relay: c.Relay, Log: b.d.log.With("sandbox", b.id)})
 	b.served = make(chan struct{})
 	go func() {
@@ -155,6 +159,15 @@ func (b *box) start(ctx context.Context, c sandbox.Config, checkpoint string) er
 	}
 	defer b.console.Started()
 	return b.exec(ctx, c.Limits.Disk, checkpoint)
+}
+
+// writeBoot leaves the guest its configuration where only root reads it, so that it need not wait for the connection.
+func writeBoot(ctl string, c proto.Configure) error {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(ctl, bootName), text, 0o600)
 }
 
 // listen opens the socket that the guest dials. Only root may dial it, inside the sandbox too: the user's code must not pose as the guest.

@@ -13,11 +13,12 @@ import (
 )
 
 const (
-	containerID = "s"        // every sandbox has a state folder of its own, so the one container in it needs no telling name
-	ctlMount    = "/.sunaba" // where the guest finds itself and its socket
-	guestName   = "guest"    // in ctlMount
-	socketName  = "ctl.sock" // in ctlMount
-	openFiles   = 1 << 16    // RLIMIT_NOFILE inside; each file open inside is one or more of the sandbox's kernel outside
+	containerID = "s"         // every sandbox has a state folder of its own, so the one container in it needs no telling name
+	ctlMount    = "/.sunaba"  // where the guest finds itself and its socket
+	guestName   = "guest"     // in ctlMount
+	socketName  = "ctl.sock"  // in ctlMount
+	bootName    = "boot.json" // in ctlMount
+	openFiles   = 1 << 16     // RLIMIT_NOFILE inside; each file open inside is one or more of the sandbox's kernel outside
 )
 
 // nullNetNS is the mount that runsc leaves in its shared state folder: an empty network namespace that all file proxies join.
@@ -45,7 +46,7 @@ func spec(c sandbox.Config, root, ctl, cgroup string) *specs.Spec {
 		Hostname: host,
 		Root:     &specs.Root{Path: root},
 		Process: &specs.Process{
-			Args: []string{ctlMount + "/" + guestName, "-socket", ctlMount + "/" + socketName},
+			Args: []string{ctlMount + "/" + guestName, "-socket", ctlMount + "/" + socketName, "-boot", ctlMount + "/" + bootName},
 			Env:  []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 			Cwd:  "/",
 			Capabilities: &specs.LinuxCapabilities{
