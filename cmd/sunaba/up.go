@@ -19,9 +19,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sunaba-dev/sunaba/internal/api/agentcore"
-	"github.com/sunaba-dev/sunaba/internal/api/sts"
+	apiiam "github.com/sunaba-dev/sunaba/internal/api/iam"
+	apists "github.com/sunaba-dev/sunaba/internal/api/sts"
 	"github.com/sunaba-dev/sunaba/internal/codeinterpreter"
 	"github.com/sunaba-dev/sunaba/internal/fault"
+	"github.com/sunaba-dev/sunaba/internal/iam"
 	"github.com/sunaba-dev/sunaba/internal/image"
 	"github.com/sunaba-dev/sunaba/internal/installation"
 	"github.com/sunaba-dev/sunaba/internal/sandbox"
@@ -107,15 +109,20 @@ func (u *up) run(ctx context.Context, ready func(endpoint string) error) (err er
 		return err
 	}
 	u.later(driver.Close)
+	who := identities{iam.New(iam.Options{Store: db})}
 	interpreters, err := codeinterpreter.New(ctx, codeinterpreter.Options{Store: db, Driver: driver, Image: u.image(), Limits: hostLimits(dir.Path()),
-		Quota: codeinterpreter.DefaultQuota, Log: u.log, NewID: func() string { return strings.ToLower(ulid.Make().String()) }})
+		Quota: codeinterpreter.DefaultQuota, Log: u.log, CheckRole: who.checkRole, NewID: func() string { return strings.ToLower(ulid.Make().String()) }})
 	if err != nil {
 		return err
 	}
 	u.later(interpreters.Close)
 	srv := server.New(server.Options{
-		Services: []*wire.Service{(&agentcore.API{Interpreters: interpreters}).Service(), sts.Service()},
-		Verifier: &sigv4.Verifier{Keys: keyStore{db}}, Log: u.log, Version: version,
+		Services: []*wire.Service{
+			(&agentcore.API{Interpreters: interpreters, Authorize: who.authorize}).Service(),
+			(&apiiam.API{IAM: who.Service}).Service(),
+			(&apists.API{IAM: who.Service}).Service(),
+		},
+		Verifier: &sigv4.Verifier{Keys: who}, Admit: who.admit, Log: u.log, Version: version,
 	})
 	u.later(func(ctx context.Context) error { return u.drain(ctx, srv) })
 	failed := make(chan error, 1)
@@ -254,21 +261,4 @@ func (u *up) image() func(context.Context) (sandbox.Image, error) {
 		}
 		return sandbox.Image{Root: i.Root, Env: i.Env}, nil
 	}
-}
-
-// keyStore answers the signature check from the store.
-type keyStore struct{ db *store.DB }
-
-// Lookup implements sigv4.KeyStore. There are no temporary credentials, so no session token can be right.
-func (k keyStore) Lookup(ctx context.Context, accessKeyID, sessionToken string) (sigv4.Key, error) {
-	key, found, err := k.db.AccessKey(ctx, accessKeyID)
-	switch {
-	case err != nil:
-		return sigv4.Key{}, err
-	case !found:
-		return sigv4.Key{}, sigv4.ErrUnknownKey
-	case sessionToken != "":
-		return sigv4.Key{}, sigv4.ErrInvalidToken
-	}
-	return sigv4.Key{Secret: key.Secret, Principal: server.Principal{Account: key.Account, ARN: key.Principal}}, nil
 }

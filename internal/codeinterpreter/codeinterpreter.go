@@ -124,14 +124,16 @@ type TokenKey struct {
 
 // Options configure a Service.
 type Options struct {
-	Store   Store
-	Driver  sandbox.Driver
-	Image   func(ctx context.Context) (sandbox.Image, error) // the default interpreter image
-	Limits  sandbox.Limits                                   // of each session's sandbox
-	Quota   Quota
-	Log     *slog.Logger
-	NewID   func() string // of sandboxes; see sandbox.Config.ID
-	Timeout time.Duration // of one synchronous tool call; 0 means AWS's 15 minutes
+	Store  Store
+	Driver sandbox.Driver
+	Image  func(ctx context.Context) (sandbox.Image, error) // the default interpreter image
+	Limits sandbox.Limits                                   // of each session's sandbox
+	Quota  Quota
+	Log    *slog.Logger
+	// CheckRole decides whether an interpreter may have its execution role: the caller may hand it over, and it trusts the service for this interpreter. nil allows every role.
+	CheckRole func(ctx context.Context, i Interpreter) error
+	NewID     func() string // of sandboxes; see sandbox.Config.ID
+	Timeout   time.Duration // of one synchronous tool call; 0 means AWS's 15 minutes
 }
 
 // Quota is what an account may use at once.

@@ -57,6 +57,11 @@ func (s *Service) CreateInterpreter(ctx context.Context, scope Scope, in NewInte
 		now := time.Now().UTC()
 		i := Interpreter{Scope: scope, ID: in.Name + "-" + suffix(), Name: in.Name, Description: in.Description, ExecutionRole: in.ExecutionRole,
 			Network: in.Network, Status: Ready, Tags: in.Tags, CreatedAt: now, UpdatedAt: now}
+		if i.ExecutionRole != "" && s.o.CheckRole != nil {
+			if err := s.o.CheckRole(ctx, i); err != nil {
+				return Interpreter{}, err
+			}
+		}
 		if err := s.o.Store.CreateInterpreter(ctx, i, s.o.Quota.Interpreters); err != nil {
 			return Interpreter{}, err
 		}
@@ -79,15 +84,15 @@ func checkNetwork(n Network) error {
 
 // Interpreter returns one interpreter by its id, or by its ARN.
 func (s *Service) Interpreter(ctx context.Context, scope Scope, id string) (Interpreter, error) {
-	id = idOf(id)
+	id = IDOf(id)
 	if id == ManagedID {
 		return managed(scope), nil
 	}
 	return s.o.Store.Interpreter(ctx, scope, id)
 }
 
-// idOf accepts an interpreter's ARN where an id is asked for: some callers pass it, and it cannot mean anything else.
-func idOf(id string) string {
+// IDOf accepts an interpreter's ARN where an id is asked for: some callers pass it, and it cannot mean anything else.
+func IDOf(id string) string {
 	if a, err := arn.Parse(id); err == nil {
 		_, id, _ = strings.Cut(a.Resource, "/")
 	}

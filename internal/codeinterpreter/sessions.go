@@ -172,7 +172,7 @@ func (s *Service) end(ctx context.Context, l *liveSession, reason string) {
 
 // Session returns one session's record.
 func (s *Service) Session(ctx context.Context, scope Scope, interpreterID, id string) (Session, error) {
-	return s.o.Store.Session(ctx, scope, idOf(interpreterID), id)
+	return s.o.Store.Session(ctx, scope, IDOf(interpreterID), id)
 }
 
 // Sessions lists an interpreter's sessions, the newest first. An empty status means all.
@@ -204,7 +204,7 @@ func (s *Service) running(ctx context.Context, scope Scope, interpreterID, id st
 	s.mu.Lock()
 	l := s.live[id]
 	s.mu.Unlock()
-	if l != nil && l.Scope == scope && l.InterpreterID == idOf(interpreterID) {
+	if l != nil && l.Scope == scope && l.InterpreterID == IDOf(interpreterID) {
 		return l, nil
 	}
 	record, err := s.Session(ctx, scope, interpreterID, id)

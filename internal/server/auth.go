@@ -4,12 +4,11 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/sunaba-dev/sunaba/internal/fault"
 	"github.com/sunaba-dev/sunaba/internal/sigv4"
 	"github.com/sunaba-dev/sunaba/internal/wire"
 )
 
-// Principal is what the key store must give the verifier as a key's principal.
+// Principal is who sends a request, as the log and the handlers see it.
 type Principal struct {
 	Account string
 	ARN     string
@@ -22,32 +21,28 @@ type body struct {
 }
 
 // authenticate verifies the signature and reads the whole body. Only a body that is what the signature says is returned.
-func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*sigv4.Identity, Principal, body, error) {
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (*sigv4.Identity, body, error) {
 	in := newIntake(w, r, s.bodies)
 	r.Body = in
-	identity, principal, bytes, err := s.verify(r)
+	identity, bytes, err := s.verify(r)
 	in.done()
 	if err != nil {
 		in.release()
-		return nil, Principal{}, body{}, asBusy(err)
+		return nil, body{}, asBusy(err)
 	}
-	return identity, principal, body{bytes, in.release}, nil
+	return identity, body{bytes, in.release}, nil
 }
 
-func (s *Server) verify(r *http.Request) (*sigv4.Identity, Principal, []byte, error) {
+func (s *Server) verify(r *http.Request) (*sigv4.Identity, []byte, error) {
 	identity, err := s.o.Verifier.Verify(r)
 	if err != nil {
-		return nil, Principal{}, nil, withStatus(err)
-	}
-	principal, ok := identity.Principal.(Principal)
-	if !ok {
-		return nil, Principal{}, nil, fault.Wrap(errors.New("the key store gave no principal"), "authenticate")
+		return nil, nil, withStatus(err)
 	}
 	bytes, err := identity.Body.Bytes(maxBody)
 	if err != nil {
-		return nil, Principal{}, nil, withStatus(err)
+		return nil, nil, withStatus(err)
 	}
-	return identity, principal, bytes, nil
+	return identity, bytes, nil
 }
 
 // withStatus keeps the HTTP status that AWS gives a refused signature.

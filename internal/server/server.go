@@ -23,8 +23,10 @@ import (
 type Options struct {
 	Services []*wire.Service
 	Verifier *sigv4.Verifier
-	Log      *slog.Logger
-	Version  string
+	// Admit tells the server who the verifier's principal is, and puts what handlers need to know of it into the request's context.
+	Admit   func(ctx context.Context, principal any, r *http.Request) (context.Context, Principal)
+	Log     *slog.Logger
+	Version string
 }
 
 // Limits against hostile or broken clients.
@@ -118,19 +120,20 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, req *wire.Reques
 	if known {
 		failWith, req.Service = svc.Fail, svc.Name
 	}
-	identity, principal, body, err := s.authenticate(w, r)
+	identity, body, err := s.authenticate(w, r)
 	if err != nil {
 		failWith(w, r, err)
 		return err
 	}
 	defer body.release()
+	ctx, principal := s.o.Admit(r.Context(), identity.Principal, r)
 	req.Region, req.Account, req.Principal = identity.Scope.Region, principal.Account, principal.ARN
 	if !known {
 		err := fault.New(fault.UnknownOperation, "This server does not serve the service %q.", identity.Scope.Service)
 		failWith(w, r, err)
 		return err
 	}
-	return svc.Handle(w, r, body.bytes)
+	return svc.Handle(w, r.WithContext(ctx), body.bytes)
 }
 
 // route finds the service: by the scope that the request is signed for, then by its Host, then by its path.

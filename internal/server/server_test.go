@@ -37,6 +37,10 @@ func (keys) Lookup(_ context.Context, id, token string) (sigv4.Key, error) {
 	return sigv4.Key{Secret: key.SecretAccessKey, Principal: server.Principal{Account: "000000000000", ARN: "arn:aws:iam::000000000000:root"}}, nil
 }
 
+func admit(ctx context.Context, p any, _ *http.Request) (context.Context, server.Principal) {
+	return ctx, p.(server.Principal)
+}
+
 type echoInput struct {
 	ID   string `uri:"id"`
 	Text string `aws:"text"`
@@ -83,7 +87,7 @@ func start(t *testing.T) *harness {
 		wire.Op("Panic", "PUT /panic 200", func(context.Context, *struct{}) (*struct{}, error) { panic("at the handler's secret place") }),
 	}}
 	sts := &wire.Service{Name: "sts", Protocol: wire.Query, Namespace: "urn:x"}
-	s := server.New(server.Options{Services: []*wire.Service{agentcore, sts}, Verifier: &sigv4.Verifier{Keys: keys{}}, Log: slog.New(slog.NewJSONHandler(log, nil)), Version: "1"})
+	s := server.New(server.Options{Services: []*wire.Service{agentcore, sts}, Verifier: &sigv4.Verifier{Keys: keys{}}, Admit: admit, Log: slog.New(slog.NewJSONHandler(log, nil)), Version: "1"})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -18,9 +18,9 @@ type AccessKey struct {
 	CreatedAt time.Time
 }
 
-// AccessKey returns the key with an id; found is false when there is none.
+// AccessKey returns the root user's key with an id; found is false when there is none. Keys of users and temporary ones are IAM's: see Credential.
 func (db *DB) AccessKey(ctx context.Context, id string) (k AccessKey, found bool, err error) {
-	return scanKey(db.read.QueryRowContext(ctx, selectKey+" WHERE id = ?", id))
+	return scanKey(db.read.QueryRowContext(ctx, selectKey+" WHERE id = ? AND entity IS NULL AND active", id))
 }
 
 const selectKey = "SELECT id, secret, account, principal, created_at FROM access_keys"
@@ -39,7 +39,7 @@ func scanKey(row *sql.Row) (k AccessKey, found bool, err error) {
 func (db *DB) EnsureRootKey(ctx context.Context, account, principal string) (k AccessKey, err error) {
 	err = db.update(ctx, func(tx *sql.Tx) error {
 		var found bool
-		if k, found, err = scanKey(tx.QueryRowContext(ctx, selectKey+" WHERE principal = ? ORDER BY created_at LIMIT 1", principal)); err != nil || found {
+		if k, found, err = scanKey(tx.QueryRowContext(ctx, selectKey+" WHERE principal = ? AND entity IS NULL ORDER BY created_at LIMIT 1", principal)); err != nil || found {
 			return err
 		}
 		k = AccessKey{ID: "AKIA" + rand.Text()[:16], Secret: secret(), Account: account, Principal: principal, CreatedAt: time.Now().UTC()}

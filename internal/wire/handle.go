@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -33,6 +34,10 @@ func (s *Service) Handle(w http.ResponseWriter, r *http.Request, body []byte) er
 		s.Fail(w, r, err)
 		return err
 	}
+	if err := s.authorize(ctx, op, in.Interface()); err != nil {
+		s.Fail(w, r, err)
+		return err
+	}
 	out, err := op.call(ctx, in.Interface())
 	if err != nil {
 		s.Fail(w, r, err)
@@ -40,6 +45,22 @@ func (s *Service) Handle(w http.ResponseWriter, r *http.Request, body []byte) er
 	}
 	return s.respond(ctx, w, op, out)
 }
+
+func (s *Service) authorize(ctx context.Context, op *Operation, in any) error {
+	if s.Authorize == nil {
+		return nil
+	}
+	if op.on == nil {
+		return fault.Wrap(errUndeclared, "operation %s", op.Name)
+	}
+	t, err := op.on(ctx, in)
+	if err != nil {
+		return err
+	}
+	return s.Authorize(ctx, s.Name+":"+op.Name, t)
+}
+
+var errUndeclared = errors.New("the operation does not declare what it acts on")
 
 func parseForm(r *http.Request, body []byte) (url.Values, error) {
 	form, err := url.ParseQuery(string(body))

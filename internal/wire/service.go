@@ -30,6 +30,26 @@ type Service struct {
 	Namespace    string // Query: the xmlns of answers
 	TargetPrefix string // AWSJSON: X-Amz-Target is TargetPrefix.Operation
 	Operations   []Operation
+	// Authorize decides whether the caller may do an action ("bedrock-agentcore:GetCodeInterpreter") to what the operation acts on. With it set, an operation that does not say what it acts on is
+	// refused; nil leaves the decision to the handlers.
+	Authorize func(ctx context.Context, action string, t Target) error
+}
+
+// Undeclared returns the names of the operations that do not say what they act on.
+func (s *Service) Undeclared() []string {
+	var names []string
+	for _, o := range s.Operations {
+		if o.on == nil {
+			names = append(names, o.Name)
+		}
+	}
+	return names
+}
+
+// Target is what a request acts on, as policies see it.
+type Target struct {
+	Resource string              // ARN; "*" for operations that act on no resource in particular
+	Context  map[string][]string // condition keys of this request, such as aws:RequestTag/team
 }
 
 // Operation is one operation of a service; see [Op].
@@ -41,6 +61,13 @@ type Operation struct {
 	in     *shape
 	out    *shape
 	call   func(context.Context, any) (any, error)
+	on     func(context.Context, any) (Target, error)
+}
+
+// On declares what an operation acts on, for the decision whether the caller may.
+func On[I any](o Operation, on func(context.Context, *I) (Target, error)) Operation {
+	o.on = func(ctx context.Context, in any) (Target, error) { return on(ctx, in.(*I)) }
+	return o
 }
 
 type segment struct {

@@ -30,6 +30,17 @@ func TestBoto3(t *testing.T) {
 	t.Log("\n" + out)
 }
 
+func TestRolesAndPolicies(t *testing.T) {
+	out, err := shared.run(t, t.TempDir(), filepath.Join(clients(t), "venv/bin/python"), script(t, "roles.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out, "ok   "); n < 24 {
+		t.Errorf("only %d checks ran:\n%s", n, out)
+	}
+	t.Log("\n" + out)
+}
+
 func TestJavaScript(t *testing.T) {
 	out, err := shared.run(t, clients(t), filepath.Join(clients(t), "venv/bin/node"), script(t, "flow.mjs"))
 	if err != nil || out != "ok\n" {

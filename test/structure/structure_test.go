@@ -38,11 +38,14 @@ var allowed = map[string][]string{
 	"internal/sandbox/gvisor/guestbin": {},
 	"internal/sandbox/sandboxtest":     {"internal/sandbox", "internal/guest/client", "internal/guest/proto"},
 	"internal/codeinterpreter":         {"internal/fault", "internal/sandbox", "internal/guest/client", "internal/guest/proto"},
-	"internal/store":                   {"internal/fault", "internal/codeinterpreter"},
+	"internal/store":                   {"internal/fault", "internal/codeinterpreter", "internal/iam"},
+	"internal/iam":                     {"internal/fault", "internal/iam/policy"},
+	"internal/iam/policy":              {},
+	"internal/api/iam":                 {"internal/fault", "internal/wire", "internal/iam"},
 	"internal/sigv4":                   {"internal/fault"},
 	"internal/wire":                    {"internal/fault"},
 	"internal/api/agentcore":           {"internal/fault", "internal/wire", "internal/codeinterpreter"},
-	"internal/api/sts":                 {"internal/fault", "internal/wire"},
+	"internal/api/sts":                 {"internal/fault", "internal/wire", "internal/iam"},
 	"internal/server":                  {"internal/fault", "internal/wire", "internal/sigv4"},
 	"cmd/sunaba":                       {"*"},
 	"cmd/sunaba-guest":                 {"internal/guest/agent", "internal/guest/proto"},
@@ -52,7 +55,7 @@ var allowed = map[string][]string{
 }
 
 // domains know nothing of how requests travel or where records lie.
-var domains = []string{"internal/codeinterpreter", "internal/sandbox", "internal/fault"}
+var domains = []string{"internal/codeinterpreter", "internal/iam", "internal/iam/policy", "internal/sandbox", "internal/fault"}
 
 var forbiddenInDomains = []string{"net/http", "database/sql"}
 

@@ -12,27 +12,30 @@ import (
 // API has the domain services that the operations call.
 type API struct {
 	Interpreters *codeinterpreter.Service
+	// Authorize decides whether the caller may act; see wire.Service.
+	Authorize func(ctx context.Context, action string, t wire.Target) error
 }
 
-// Service returns the declared service.
+// Service returns the declared service: each operation with what it acts on. Source of actions and resources: the service authorization reference.
 func (a *API) Service() *wire.Service {
 	return &wire.Service{
-		Name:     "bedrock-agentcore",
-		Protocol: wire.RestJSON,
+		Name:      "bedrock-agentcore",
+		Protocol:  wire.RestJSON,
+		Authorize: a.Authorize,
 		Operations: []wire.Operation{
-			wire.Op("CreateCodeInterpreter", "PUT /code-interpreters 202", a.createCodeInterpreter),
-			wire.Op("GetCodeInterpreter", "GET /code-interpreters/{codeInterpreterId} 200", a.getCodeInterpreter),
-			wire.Op("ListCodeInterpreters", "POST /code-interpreters 200", a.listCodeInterpreters),
-			wire.Op("DeleteCodeInterpreter", "DELETE /code-interpreters/{codeInterpreterId} 202", a.deleteCodeInterpreter),
-			wire.Op("TagResource", "POST /tags/{resourceArn} 204", a.tagResource),
-			wire.Op("UntagResource", "DELETE /tags/{resourceArn} 204", a.untagResource),
-			wire.Op("ListTagsForResource", "GET /tags/{resourceArn} 200", a.listTagsForResource),
+			wire.On(wire.Op("CreateCodeInterpreter", "PUT /code-interpreters 202", a.createCodeInterpreter), onNewInterpreter),
+			wire.On(wire.Op("GetCodeInterpreter", "GET /code-interpreters/{codeInterpreterId} 200", a.getCodeInterpreter), a.onGet),
+			wire.On(wire.Op("ListCodeInterpreters", "POST /code-interpreters 200", a.listCodeInterpreters), onAny[listCodeInterpretersInput]),
+			wire.On(wire.Op("DeleteCodeInterpreter", "DELETE /code-interpreters/{codeInterpreterId} 202", a.deleteCodeInterpreter), a.onDelete),
+			wire.On(wire.Op("TagResource", "POST /tags/{resourceArn} 204", a.tagResource), a.onTag),
+			wire.On(wire.Op("UntagResource", "DELETE /tags/{resourceArn} 204", a.untagResource), a.onUntag),
+			wire.On(wire.Op("ListTagsForResource", "GET /tags/{resourceArn} 200", a.listTagsForResource), a.onListTags),
 
-			wire.Op("StartCodeInterpreterSession", "PUT /code-interpreters/{codeInterpreterIdentifier}/sessions/start 200", a.startSession),
-			wire.Op("GetCodeInterpreterSession", "GET /code-interpreters/{codeInterpreterIdentifier}/sessions/get 200", a.getSession),
-			wire.Op("ListCodeInterpreterSessions", "POST /code-interpreters/{codeInterpreterIdentifier}/sessions/list 200", a.listSessions),
-			wire.Op("StopCodeInterpreterSession", "PUT /code-interpreters/{codeInterpreterIdentifier}/sessions/stop 200", a.stopSession),
-			wire.Op("InvokeCodeInterpreter", "POST /code-interpreters/{codeInterpreterIdentifier}/tools/invoke 200", a.invoke),
+			wire.On(wire.Op("StartCodeInterpreterSession", "PUT /code-interpreters/{codeInterpreterIdentifier}/sessions/start 200", a.startSession), a.onStart),
+			wire.On(wire.Op("GetCodeInterpreterSession", "GET /code-interpreters/{codeInterpreterIdentifier}/sessions/get 200", a.getSession), a.onGetSession),
+			wire.On(wire.Op("ListCodeInterpreterSessions", "POST /code-interpreters/{codeInterpreterIdentifier}/sessions/list 200", a.listSessions), a.onListSessions),
+			wire.On(wire.Op("StopCodeInterpreterSession", "PUT /code-interpreters/{codeInterpreterIdentifier}/sessions/stop 200", a.stopSession), a.onStop),
+			wire.On(wire.Op("InvokeCodeInterpreter", "POST /code-interpreters/{codeInterpreterIdentifier}/tools/invoke 200", a.invoke), a.onInvoke),
 		},
 	}
 }

@@ -91,7 +91,7 @@ refused("an unknown key", "UnrecognizedClientException", unknown.list_code_inter
 check("sts", boto3.client("sts").get_caller_identity()["Arn"] == "arn:aws:iam::000000000000:root")
 sts = boto3.client("sts", aws_secret_access_key="wrong", aws_access_key_id="AKIAIOSFODNN7EXAMPLE")
 refused("sts, an unknown key", "InvalidClientTokenId", sts.get_caller_identity)
-refused("sts, an operation that is not there", "InvalidAction", boto3.client("sts").get_session_token)
+refused("sts, an operation that is not there", "InvalidAction", boto3.client("sts").get_federation_token, Name="xx")
 refused("a service that is not there", "UnknownOperationException", boto3.client("ssm").get_parameter, Name="x")
 other = boto3.client("bedrock-agentcore-control", region_name="eu-central-1")
 check("every region is served", [i["codeInterpreterArn"] for i in other.list_code_interpreters()["codeInterpreterSummaries"]] == ["arn:aws:bedrock-agentcore:eu-central-1:aws:code-interpreter/aws.codeinterpreter.v1"])
