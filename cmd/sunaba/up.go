@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -26,6 +28,8 @@ import (
 	"github.com/sunaba-dev/sunaba/internal/iam"
 	"github.com/sunaba-dev/sunaba/internal/image"
 	"github.com/sunaba-dev/sunaba/internal/installation"
+	"github.com/sunaba-dev/sunaba/internal/network"
+	"github.com/sunaba-dev/sunaba/internal/s3"
 	"github.com/sunaba-dev/sunaba/internal/sandbox"
 	"github.com/sunaba-dev/sunaba/internal/sandbox/gvisor"
 	"github.com/sunaba-dev/sunaba/internal/sandbox/gvisor/guestbin"
@@ -110,13 +114,29 @@ func (u *up) run(ctx context.Context, ready func(endpoint string) error) (err er
 	}
 	u.later(driver.Close)
 	who := identities{iam.New(iam.Options{Store: db})}
+	ca, err := network.LoadCA(filepath.Join(dir.Path(), "ca.pem"))
+	if err != nil {
+		return err
+	}
+	var srv *server.Server // what sandboxes ask of AWS comes back to it
+	aws := network.New(network.Options{CA: ca, Log: u.log, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { srv.ServeHTTP(w, r) })})
+	u.later(func(context.Context) error { return aws.Close() })
 	interpreters, err := codeinterpreter.New(ctx, codeinterpreter.Options{Store: db, Driver: driver, Image: u.image(), Limits: hostLimits(dir.Path()),
-		Quota: codeinterpreter.DefaultQuota, Log: u.log, CheckRole: who.checkRole, NewID: func() string { return strings.ToLower(ulid.Make().String()) }})
+		Quota: codeinterpreter.DefaultQuota, Log: u.log, CheckRole: who.checkRole, Connect: who.connect(aws), NewID: func() string { return strings.ToLower(ulid.Make().String()) }})
 	if err != nil {
 		return err
 	}
 	u.later(interpreters.Close)
-	srv := server.New(server.Options{
+	if err := os.MkdirAll(dir.RunDir(), 0o700); err != nil {
+		return err
+	}
+	buckets, err := s3.New(ctx, s3.Options{Dir: dir.S3Dir(), RunDir: dir.RunDir(), Region: defaultRegion, Authority: bucketAuthority{who}, Log: u.log})
+	if err != nil {
+		return err
+	}
+	u.later(buckets.Close)
+	srv = server.New(server.Options{
+		S3: buckets,
 		Services: []*wire.Service{
 			(&agentcore.API{Interpreters: interpreters, Authorize: who.authorize}).Service(),
 			(&apiiam.API{IAM: who.Service}).Service(),

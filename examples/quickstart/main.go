@@ -1,5 +1,5 @@
 // Command quickstart shows Sunaba's main job through an unmodified AWS SDK: it starts a server, opens a Code Interpreter session, uploads a CSV, analyses it with pandas,
-// runs commands, reads a chart back, stops the session and the server, and says how long each step took.
+// runs commands and reads a chart back; then once more with a bucket and an execution role that may use just that bucket. It says how long each step took.
 package main
 
 import (
@@ -48,7 +48,7 @@ func run(ctx context.Context, p *printer, binary, out string) (err error) {
 	client := bedrockagentcore.New(bedrockagentcore.Options{
 		BaseEndpoint: aws.String(server.endpoint), Region: "us-west-2", Credentials: server.credentials,
 	})
-	s := &session{client: client, p: p}
+	s := &session{client: client, p: p, interpreter: managed}
 	if err := s.start(ctx); err != nil {
 		return err
 	}
@@ -62,6 +62,9 @@ func run(ctx context.Context, p *printer, binary, out string) (err error) {
 		return errors.New("a stopped session still answers")
 	}
 	p.note("A call to the stopped session is answered as on AWS: " + firstLine(err))
+	if err := server.article(ctx, p); err != nil {
+		return err
+	}
 	began = time.Now()
 	if err := server.stop(); err != nil {
 		return err

@@ -12,12 +12,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/bedrockagentcore/types"
 )
 
-const interpreter = "aws.codeinterpreter.v1"
+// managed is the interpreter that every account has.
+const managed = "aws.codeinterpreter.v1"
 
 type session struct {
-	client *bedrockagentcore.Client
-	p      *printer
-	id     *string
+	client      *bedrockagentcore.Client
+	p           *printer
+	interpreter string
+	id          *string
 }
 
 // answer is what a tool call gave back.
@@ -30,7 +32,7 @@ type answer struct {
 func (s *session) start(ctx context.Context) error {
 	began := time.Now()
 	r, err := s.client.StartCodeInterpreterSession(ctx, &bedrockagentcore.StartCodeInterpreterSessionInput{
-		CodeInterpreterIdentifier: aws.String(interpreter), Name: aws.String("quickstart"), SessionTimeoutSeconds: aws.Int32(300),
+		CodeInterpreterIdentifier: &s.interpreter, Name: aws.String("quickstart"), SessionTimeoutSeconds: aws.Int32(300),
 	})
 	if err != nil {
 		return err
@@ -42,7 +44,7 @@ func (s *session) start(ctx context.Context) error {
 
 func (s *session) stop(ctx context.Context) error {
 	began := time.Now()
-	_, err := s.client.StopCodeInterpreterSession(ctx, &bedrockagentcore.StopCodeInterpreterSessionInput{CodeInterpreterIdentifier: aws.String(interpreter), SessionId: s.id})
+	_, err := s.client.StopCodeInterpreterSession(ctx, &bedrockagentcore.StopCodeInterpreterSessionInput{CodeInterpreterIdentifier: &s.interpreter, SessionId: s.id})
 	if err == nil {
 		s.p.step("StopCodeInterpreterSession", "the sandbox and all that was in it are gone", time.Since(began))
 	}
@@ -67,7 +69,7 @@ func (s *session) show(ctx context.Context, name, what string, tool types.ToolNa
 func (s *session) invoke(ctx context.Context, tool types.ToolName, args types.ToolArguments) (a answer, err error) {
 	began := time.Now()
 	r, err := s.client.InvokeCodeInterpreter(ctx, &bedrockagentcore.InvokeCodeInterpreterInput{
-		CodeInterpreterIdentifier: aws.String(interpreter), SessionId: s.id, Name: tool, Arguments: &args,
+		CodeInterpreterIdentifier: &s.interpreter, SessionId: s.id, Name: tool, Arguments: &args,
 	})
 	if err != nil {
 		return a, err

@@ -7,9 +7,11 @@ package codeinterpreter
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
+	"github.com/sunaba-dev/sunaba/internal/guest/proto"
 	"github.com/sunaba-dev/sunaba/internal/sandbox"
 )
 
@@ -132,8 +134,18 @@ type Options struct {
 	Log    *slog.Logger
 	// CheckRole decides whether an interpreter may have its execution role: the caller may hand it over, and it trusts the service for this interpreter. nil allows every role.
 	CheckRole func(ctx context.Context, i Interpreter) error
-	NewID     func() string // of sandboxes; see sandbox.Config.ID
-	Timeout   time.Duration // of one synchronous tool call; 0 means AWS's 15 minutes
+	// Connect gives a session of an interpreter with an execution role its view of AWS: names, endpoints and the role's credentials. nil gives none, and sessions without a role never have one.
+	Connect func(i Interpreter, s Session) Connection
+	NewID   func() string // of sandboxes; see sandbox.Config.ID
+	Timeout time.Duration // of one synchronous tool call; 0 means AWS's 15 minutes
+}
+
+// Connection is what a session sees of AWS.
+type Connection struct {
+	Network *proto.Network
+	Relay   func(ctx context.Context, listener string, conn net.Conn)
+	// End takes the session's credentials back.
+	End func(ctx context.Context) error
 }
 
 // Quota is what an account may use at once.

@@ -27,12 +27,13 @@ const DefaultTimeout = 900 * time.Second
 // liveSession is a READY session with its sandbox.
 type liveSession struct {
 	Session
-	sandbox sandbox.Sandbox
-	expiry  *time.Timer
-	slots   chan struct{} // one per running invocation
-	tasks   taskTable
-	ended   sync.Once
-	gone    chan struct{} // closed when the session has ended
+	sandbox    sandbox.Sandbox
+	connection Connection
+	expiry     *time.Timer
+	slots      chan struct{} // one per running invocation
+	tasks      taskTable
+	ended      sync.Once
+	gone       chan struct{} // closed when the session has ended
 }
 
 // NewSession is what StartCodeInterpreterSession takes.
@@ -70,12 +71,18 @@ func (s *Service) start(ctx context.Context, scope Scope, i Interpreter, in NewS
 	if err := s.o.Store.CreateSession(ctx, record, s.o.Quota.Sessions); err != nil {
 		return Session{}, err
 	}
-	box, err := s.o.Driver.Create(ctx, sandbox.Config{ID: s.o.NewID(), Image: image, Limits: s.o.Limits, Guest: guestConfig(image, scope, record)})
+	config := sandbox.Config{ID: s.o.NewID(), Image: image, Limits: s.o.Limits, Guest: guestConfig(image, scope, record)}
+	var connection Connection
+	if i.ExecutionRole != "" && s.o.Connect != nil {
+		connection = s.o.Connect(i, record)
+		config.Guest.Network, config.Relay = connection.Network, connection.Relay
+	}
+	box, err := s.o.Driver.Create(ctx, config)
 	if err != nil {
 		_, endErr := s.o.Store.EndSession(context.WithoutCancel(ctx), scope, record.ID, "The sandbox did not start.", time.Now())
 		return Session{}, errors.Join(fault.Wrap(err, "start the sandbox of session %s", record.ID), endErr)
 	}
-	l := &liveSession{Session: record, sandbox: box, slots: make(chan struct{}, s.o.Quota.Invocations), gone: make(chan struct{})}
+	l := &liveSession{Session: record, sandbox: box, connection: connection, slots: make(chan struct{}, s.o.Quota.Invocations), gone: make(chan struct{})}
 	s.mu.Lock()
 	s.live[record.ID] = l
 	l.expiry = time.AfterFunc(time.Until(now.Add(in.Timeout)), func() { s.endInBackground(l, "The session's timeout of "+in.Timeout.String()+" was reached.") })
@@ -162,6 +169,11 @@ func (s *Service) end(ctx context.Context, l *liveSession, reason string) {
 		delete(s.live, l.ID)
 		s.mu.Unlock()
 		close(l.gone)
+		if l.connection.End != nil {
+			if err := l.connection.End(ctx); err != nil {
+				s.o.Log.Error("a session's credentials were not taken back; they expire by themselves", "session", l.ID, "error", err)
+			}
+		}
 		if err := l.sandbox.Destroy(ctx); err != nil {
 			s.o.Log.Error("a sandbox was not removed completely", "session", l.ID, "sandbox", l.sandbox.ID(), "error", err)
 		}

@@ -115,6 +115,9 @@ func (d *Dir) StorePath() string { return filepath.Join(d.path, "sunaba.db") }
 // SandboxDir is where sandboxes keep what they write.
 func (d *Dir) SandboxDir() string { return filepath.Join(d.path, "sandboxes") }
 
+// S3Dir is where buckets and their objects are.
+func (d *Dir) S3Dir() string { return filepath.Join(d.path, "s3") }
+
 // RunDir is where sockets and the runtime's state are: a short path, as unix sockets need, of this installation's own, gone after a reboot.
 func (d *Dir) RunDir() string {
 	sum := sha256.Sum256([]byte(d.path))

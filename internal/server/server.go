@@ -25,6 +25,7 @@ type Options struct {
 	Verifier *sigv4.Verifier
 	// Admit tells the server who the verifier's principal is, and puts what handlers need to know of it into the request's context.
 	Admit   func(ctx context.Context, principal any, r *http.Request) (context.Context, Principal)
+	S3      http.Handler // answers S3's requests, signatures and all; nil serves none
 	Log     *slog.Logger
 	Version string
 }
@@ -97,6 +98,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.health(w)
 		return
 	}
+	if s.o.S3 != nil && isS3(r) {
+		s.o.S3.ServeHTTP(w, r)
+		return
+	}
 	rec := &recorder{ResponseWriter: w, control: http.NewResponseController(w)}
 	err := s.answer(rec, r, req)
 	s.log(r, req, rec.status, time.Since(began), err)
@@ -156,6 +161,17 @@ func serviceOf(r *http.Request) string {
 	return ""
 }
 
+// isS3 reports whether a request is S3's: signed for it, addressed to it, or unsigned and of no other form. S3 alone has anonymous requests.
+func isS3(r *http.Request) bool {
+	switch serviceOf(r) {
+	case "s3":
+		return true
+	case "":
+		return wire.Guess(r) == wire.RestJSON
+	}
+	return false
+}
+
 // serviceOfHost reads the service from an AWS host name: SERVICE.REGION.amazonaws.com, with the variants -fips and -control.
 func serviceOfHost(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -167,8 +183,13 @@ func serviceOfHost(host string) string {
 			return ""
 		}
 	}
-	name, _, _ := strings.Cut(host, ".")
-	name = strings.TrimSuffix(name, "-fips")
+	labels := strings.Split(host, ".")
+	for _, l := range labels { // s3.REGION, BUCKET.s3.REGION, s3.dualstack.REGION; a bucket's name may hold dots
+		if l == "s3" || strings.HasPrefix(l, "s3-") {
+			return "s3"
+		}
+	}
+	name := strings.TrimSuffix(labels[0], "-fips")
 	return strings.TrimSuffix(name, "-control")
 }
 

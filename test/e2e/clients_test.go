@@ -41,6 +41,17 @@ func TestRolesAndPolicies(t *testing.T) {
 	t.Log("\n" + out)
 }
 
+func TestTheArticlesToolFunction(t *testing.T) {
+	out, err := shared.run(t, t.TempDir(), filepath.Join(clients(t), "venv/bin/python"), script(t, "article.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out, "ok   "); n != 14 {
+		t.Errorf("%d checks ran:\n%s", n, out)
+	}
+	t.Log("\n" + out)
+}
+
 func TestJavaScript(t *testing.T) {
 	out, err := shared.run(t, clients(t), filepath.Join(clients(t), "venv/bin/node"), script(t, "flow.mjs"))
 	if err != nil || out != "ok\n" {

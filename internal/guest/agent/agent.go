@@ -39,6 +39,7 @@ type Agent struct {
 	shell     string
 	python    *interpreter
 	listeners map[string]net.Listener
+	network   network
 	relays    chan struct{}
 }
 

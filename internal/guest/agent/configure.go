@@ -27,6 +27,9 @@ func (a *Agent) configure(c *proto.Configure) (*proto.Result, error) {
 			return nil, fmt.Errorf("set up the sandbox: %w", err)
 		}
 	}
+	if err := a.connect(c); err != nil {
+		return nil, fmt.Errorf("set up the sandbox's network: %w", err)
+	}
 	first := a.config == nil
 	a.config = c
 	a.shell = shell()

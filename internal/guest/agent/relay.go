@@ -56,14 +56,11 @@ func (a *Agent) relay(name string, l net.Listener) {
 
 func (a *Agent) relayOne(name string, conn net.Conn) {
 	defer func() { _ = conn.Close() }()
-	host, err := a.dial(context.Background(), proto.KindRelay)
+	host, err := a.dialRelay(context.Background(), name)
 	if err != nil {
 		return
 	}
 	defer func() { _ = host.Close() }()
-	if err := proto.NewWriter(host).WriteJSON(proto.FrameHello, proto.RelayHello{Listener: name}); err != nil {
-		return
-	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -71,6 +68,18 @@ func (a *Agent) relayOne(name string, conn net.Conn) {
 	}()
 	copyHalf(conn, host)
 	<-done
+}
+
+// dialRelay opens a connection to the host for what came to a listener.
+func (a *Agent) dialRelay(ctx context.Context, name string) (net.Conn, error) {
+	host, err := a.dial(ctx, proto.KindRelay)
+	if err != nil {
+		return nil, err
+	}
+	if err := proto.NewWriter(host).WriteJSON(proto.FrameHello, proto.RelayHello{Listener: name}); err != nil {
+		return nil, errors.Join(err, host.Close())
+	}
+	return host, nil
 }
 
 // copyHalf copies one direction and then ends it, so that the other may go on.

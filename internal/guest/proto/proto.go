@@ -78,6 +78,26 @@ type Configure struct {
 	Hostname string            `json:"hostname"`
 	PIDs     int64             `json:"pids"`              // RLIMIT_NPROC of the user; 0 means none
 	Prepare  string            `json:"prepare,omitempty"` // language of an interpreter to start at once, so that the first code finds it ready
+	Network  *Network          `json:"network,omitempty"`
+}
+
+// Network is what the sandbox reaches besides its own loopback. A restore loses the addresses, which is one reason why this travels with Configure: a guest makes
+// it so again on every control connection.
+type Network struct {
+	// Addresses are put on the loopback device, each as "ip/32". All that is in none of them stays unreachable at once.
+	Addresses []string `json:"addresses"`
+	// Listeners are opened at these addresses. One whose name or address is not here any more is closed.
+	Listeners []Listener `json:"listeners"`
+	// Nameserver becomes the only one of /etc/resolv.conf; "" leaves the file as it is.
+	Nameserver string `json:"nameserver,omitempty"`
+	// Trust is for the driver, which lays it over the image; the guest is not told.
+	Trust *Trust `json:"-"`
+}
+
+// Trust is a certificate authority that TLS clients inside are to trust, besides those that they trust anyway.
+type Trust struct {
+	Certificate string // PEM
+	Hash        string // of its subject, as OpenSSL names files in folders of certificates: eight hex digits
 }
 
 // User is who user code runs as. The guest adds it to /etc/passwd and /etc/group of the sandbox if the image lacks it.
@@ -105,11 +125,16 @@ type File struct {
 	Size int64  `json:"size"`
 }
 
-// Listener is a TCP listener inside the sandbox whose connections the guest relays to the host under Name.
+// Listener is a TCP listener inside the sandbox whose connections the guest relays to the host under Name. With Datagrams it is a UDP socket: the guest sends each
+// datagram over a relay connection as two bytes of length (big endian) and that many bytes, as DNS does over TCP, and takes one back in the same form.
 type Listener struct {
-	Name    string `json:"name"`
-	Address string `json:"address"` // "ip:port"
+	Name      string `json:"name"`
+	Address   string `json:"address"` // "ip:port"
+	Datagrams bool   `json:"datagrams,omitempty"`
 }
+
+// MaxDatagram is the largest datagram that is relayed, either way; larger ones are dropped.
+const MaxDatagram = 4096
 
 // Entry is one file or folder, of OpRead and OpList.
 type Entry struct {

@@ -118,10 +118,6 @@ func (b *box) start(ctx context.Context, c sandbox.Config, checkpoint string) er
 	if err := os.Link(b.d.guest, filepath.Join(b.ctl(), guestName)); err != nil {
 		return err
 	}
-	listener, err := b.listen(ctx)
-	if err != nil {
-		return err
-	}
 	configure := c.Guest
 	configure.PIDs = c.Limits.PIDs
 	configure.Env = maps.Clone(c.Image.Env)
@@ -129,6 +125,23 @@ func (b *box) start(ctx context.Context, c sandbox.Config, checkpoint string) er
 		configure.Env = map[string]string{}
 	}
 	maps.Copy(configure.Env, c.Guest.Env)
+	image, err := filepath.EvalSymlinks(c.Image.Root)
+	if err != nil {
+		return err
+	}
+	layers := []string{b.d.skeleton()}
+	if n := c.Guest.Network; n != nil && n.Trust != nil {
+		layer, err := b.d.trust(image, *n.Trust, configure.Env)
+		if err != nil {
+			return err
+		}
+		layers = append(layers, layer.dir)
+		configure.Env = withDefaults(configure.Env, layer.env)
+	}
+	listener, err := b.listen(ctx)
+	if err != nil {
+		return err
+	}
 	if err := writeBoot(b.ctl(), configure); err != nil {
 		return err
 	}
@@ -148,7 +161,7 @@ func (b *box) start(ctx context.Context, c sandbox.Config, checkpoint string) er
 		}
 		cgroupPath = b.cgroup.Path()
 	}
-	if err := b.mountRoot(c.Image.Root); err != nil {
+	if err := b.mountRoot(append(layers, image)...); err != nil {
 		return err
 	}
 	if err := writeSpec(b.bundle(), spec(c, b.root(), b.ctl(), cgroupPath)); err != nil {

@@ -8,6 +8,7 @@
 //	RunDir/s/<id>/root/     its root file system, mounted while it starts
 //	DataDir/s/<id>/ctl/     the guest and the socket it dials, mounted read-only at /.sunaba
 //	DataDir/s/<id>/overlay/ what it writes (an unlinked file: gone with the process)
+//	DataDir/trust/          for each image and certificate authority, the lists of the image with the authority in them
 //
 // The guest is on the disk and not in RunDir because gVisor maps executables from the host's files, and Debian mounts /run noexec.
 //
@@ -64,6 +65,8 @@ type Driver struct {
 	mu     sync.Mutex
 	closed bool
 	boxes  map[string]*box
+
+	trusted map[trustKey]trustLayer // layers that have been made
 }
 
 var _ sandbox.Driver = (*Driver)(nil)
@@ -80,7 +83,7 @@ func New(o Options) (*Driver, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Driver{opts: o, log: o.Log, boxes: map[string]*box{}}
+	d := &Driver{opts: o, log: o.Log, boxes: map[string]*box{}, trusted: map[trustKey]trustLayer{}}
 	for _, dir := range []string{d.runRoot(), d.dataRoot()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("sandbox folders: %w", err)
@@ -206,7 +209,7 @@ func (d *Driver) Close(ctx context.Context) error {
 	for _, b := range boxes {
 		errs = append(errs, b.Destroy(ctx))
 	}
-	errs = append(errs, unmountAll(filepath.Join(d.opts.RunDir, nullNetNS)))
+	errs = append(errs, unmountAll(filepath.Join(d.opts.RunDir, nullNetNS)), os.RemoveAll(d.trustRoot()))
 	if d.cgroups != nil {
 		errs = append(errs, d.cgroups.Remove())
 	}

@@ -21,19 +21,20 @@ func makeSkeleton(dir string) error {
 	return os.Chmod(dir, 0o755) // the mode of the sandbox's root folder
 }
 
-// mountRoot mounts the sandbox's root file system for the time of its start. The sandbox's processes keep it in mount namespaces of their own.
-func (b *box) mountRoot(image string) error {
-	image, err := filepath.EvalSymlinks(image)
-	if err != nil {
-		return err
-	}
+// mountRoot mounts the sandbox's root file system, made of layers of which the first lies uppermost and the last is the image, for the time of its start. The sandbox's
+// processes keep it in mount namespaces of their own.
+func (b *box) mountRoot(layers ...string) error {
 	if err := os.Mkdir(b.root(), 0o700); err != nil {
 		return err
 	}
 	escape := strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`)
-	options := "lowerdir=" + escape.Replace(b.d.skeleton()) + ":" + escape.Replace(image)
+	escaped := make([]string, len(layers))
+	for i, layer := range layers {
+		escaped[i] = escape.Replace(layer)
+	}
+	options := "lowerdir=" + strings.Join(escaped, ":")
 	if err := unix.Mount("sunaba", b.root(), "overlay", unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOSUID, options); err != nil {
-		return fmt.Errorf("mounting image %s with overlayfs (`modprobe overlay` loads it if the kernel has it as a module): %w", image, err)
+		return fmt.Errorf("mounting image %s with overlayfs (`modprobe overlay` loads it if the kernel has it as a module): %w", layers[len(layers)-1], err)
 	}
 	return nil
 }
