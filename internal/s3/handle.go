@@ -56,7 +56,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	rec := &recorder{ResponseWriter: w}
 	control := http.NewResponseController(w)
-	patient := &patientBody{ReadCloser: r.Body, control: control, expected: r.ContentLength != 0, waits: r.Header.Get("Expect") != ""}
+	patient := &patientBody{ReadCloser: r.Body, control: control, expected: r.ContentLength != 0}
+	patient.ended.Store(!patient.expected)
 	original := r
 	r = new(http.Request)
 	*r = *original // net/http must find its own body in its request, to end the connection gently when there is more to come
@@ -256,7 +257,6 @@ type patientBody struct {
 	began, set  time.Time
 	total       int64
 	expected    bool // there is a body
-	waits       bool // the client sends it when it is asked to: Expect: 100-continue
 	interrupted atomic.Bool
 	ended       atomic.Bool // read to the end, or failed
 }
@@ -313,9 +313,9 @@ func (b *patientBody) hangUp(w http.ResponseWriter) {
 }
 
 // linger takes in what a client goes on sending after it has been answered, for a while: closing a connection that data is coming in on resets it, and the answer would be
-// lost. Many clients look for an answer only when they have sent everything.
+// lost. Many clients look for an answer only when they have sent everything, and Go's sends a body that it was not asked for (Expect: 100-continue) all the same.
 func (b *patientBody) linger() {
-	if !b.expected || b.ended.Load() || b.waits && b.total == 0 {
+	if !b.expected || b.ended.Load() {
 		return
 	}
 	_ = b.control.Flush()

@@ -111,6 +111,9 @@ func (g *Gateway) exchange(r *request, use func(*http.Response) error) error {
 		return fmt.Errorf("versitygw's answer: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode < http.StatusBadRequest {
+		<-sent // it took the whole body, of which the sender is about to see the end
+	}
 	if r.streams() && !r.patience.ended.Load() {
 		// The client is still sending, and net/http cannot answer while the sender reads. So the sender ends first; that may end the request's context, so the rest of
 		// the answer, which is short, must be here by then.
@@ -225,6 +228,11 @@ func (r *request) encode() (*outgoing, error) {
 		return o, nil
 	}
 	if r.body.trailer == "" {
+		if r.body.length == 0 { // nothing to send, but its hash must be read
+			if _, err := r.body.document(); err != nil {
+				return nil, err
+			}
+		}
 		return &outgoing{source: r.body, length: r.body.length, mode: unsigned}, nil
 	}
 	c, err := newChunked(r.body, r.body.length, r.body.trailer)
