@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -74,8 +75,12 @@ func (s *settings) complete() (err error) {
 		}
 	}
 	if s.cacheDir == "" {
-		s.cacheDir, err = installation.DefaultCache()
+		if s.cacheDir, err = installation.DefaultCache(); err != nil {
+			return err
+		}
 	}
+	// Absolute, since the S3 backend changes the working folder.
+	s.cacheDir, err = filepath.Abs(s.cacheDir)
 	return err
 }
 

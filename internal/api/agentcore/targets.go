@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/sunaba-dev/sunaba/internal/codeinterpreter"
+	"github.com/sunaba-dev/sunaba/internal/fault"
 	"github.com/sunaba-dev/sunaba/internal/wire"
 )
 
@@ -36,10 +37,10 @@ func requestTags(tags map[string]string) map[string][]string {
 // interpreter is the target of what acts on one interpreter, or on its sessions. One that does not exist has no tags: whether it exists is only told to who may ask.
 func (a *API) interpreter(ctx context.Context, id string) (wire.Target, error) {
 	i, err := a.Interpreters.Interpreter(ctx, scope(ctx), id)
-	if err != nil {
-		return wire.Target{Resource: codeinterpreter.Interpreter{Scope: scope(ctx), ID: codeinterpreter.IDOf(id)}.ARN()}, nil
+	if fault.Is(err, fault.ResourceNotFound) {
+		i, err = codeinterpreter.Interpreter{Scope: scope(ctx), ID: codeinterpreter.IDOf(id)}, nil
 	}
-	return wire.Target{Resource: i.ARN(), Context: resourceTags(i.Tags)}, nil
+	return wire.Target{Resource: i.ARN(), Context: resourceTags(i.Tags)}, err
 }
 
 func resourceTags(tags map[string]string) map[string][]string {
@@ -53,10 +54,10 @@ func resourceTags(tags map[string]string) map[string][]string {
 // resource is the target of what acts on a resource by its ARN.
 func (a *API) resource(ctx context.Context, arn string) (wire.Target, error) {
 	tags, err := a.Interpreters.Tags(ctx, scope(ctx), arn)
-	if err != nil {
-		return wire.Target{Resource: arn}, nil
+	if fault.Is(err, fault.ResourceNotFound) {
+		err = nil
 	}
-	return wire.Target{Resource: arn, Context: resourceTags(tags)}, nil
+	return wire.Target{Resource: arn, Context: resourceTags(tags)}, err
 }
 
 func (a *API) onGet(ctx context.Context, in *getCodeInterpreterInput) (wire.Target, error) {

@@ -156,7 +156,7 @@ func TestElision(t *testing.T) {
 		{1, "printf abc", "c", 2},
 		{4, "seq 1 100000", "1\n0\n", 588895 - 4},
 	} {
-		o, err := collect(g.RunCommand, within(t), client.Run{Text: row.line + "; " + row.line + " >&2", OutputLimit: row.limit})
+		o, err := collect(within(t), g.RunCommand, client.Run{Text: row.line + "; " + row.line + " >&2", OutputLimit: row.limit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func TestCommandsRunAtOnce(t *testing.T) {
 	results := make(chan outcome, n)
 	for i := range n {
 		go func() {
-			o, err := collect(g.RunCommand, within(t), client.Run{Text: fmt.Sprintf("touch at.%d; while [ $(ls at.* | wc -l) -lt %d ]; do sleep 0.02; done; echo %d", i, n, i)})
+			o, err := collect(within(t), g.RunCommand, client.Run{Text: fmt.Sprintf("touch at.%d; while [ $(ls at.* | wc -l) -lt %d ]; do sleep 0.02; done; echo %d", i, n, i)})
 			if err != nil {
 				o.stderr = err.Error()
 			}

@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"path"
@@ -66,7 +67,7 @@ func FuzzCall(f *testing.F) {
 		var last proto.FrameType
 		for {
 			typ, _, err := r.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

@@ -141,7 +141,7 @@ type outcome struct {
 	proto.Run
 }
 
-func collect(run func(context.Context, client.Run) (proto.Run, error), ctx context.Context, r client.Run) (outcome, error) {
+func collect(ctx context.Context, run func(context.Context, client.Run) (proto.Run, error), r client.Run) (outcome, error) {
 	var out, errs bytes.Buffer
 	r.Output = func(stderr bool, p []byte) {
 		if stderr {
@@ -157,7 +157,7 @@ func collect(run func(context.Context, client.Run) (proto.Run, error), ctx conte
 // python runs one cell, which must be answered.
 func (g *guest) python(t *testing.T, code string) outcome {
 	t.Helper()
-	o, err := collect(g.RunCode, within(t), client.Run{Language: "python", Text: code})
+	o, err := collect(within(t), g.RunCode, client.Run{Language: "python", Text: code})
 	if err != nil {
 		t.Fatalf("%.200q: %v", code, err)
 	}
@@ -167,7 +167,7 @@ func (g *guest) python(t *testing.T, code string) outcome {
 // sh runs one command line, which must be answered.
 func (g *guest) sh(t *testing.T, line string) outcome {
 	t.Helper()
-	o, err := collect(g.RunCommand, within(t), client.Run{Text: line})
+	o, err := collect(within(t), g.RunCommand, client.Run{Text: line})
 	if err != nil {
 		t.Fatalf("%.200q: %v", line, err)
 	}

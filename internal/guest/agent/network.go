@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -99,7 +100,7 @@ func (a *Agent) open(l proto.Listener) (io.Closer, error) {
 	if l.Datagrams {
 		return a.listenDatagrams(l)
 	}
-	listener, err := net.Listen("tcp", l.Address)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", l.Address) // it outlives the call
 	if err != nil {
 		return nil, bad(proto.Failed, "", "listen on %s: %v", l.Address, err)
 	}

@@ -98,14 +98,13 @@ func (p *pump) loop() {
 		return
 	}
 	_ = raw.Read(func(fd uintptr) bool { // returning false waits until there is more
-		_, err := p.read(fd, 1<<62)
-		return !errors.Is(err, unix.EAGAIN)
+		return !errors.Is(p.read(fd, 1<<62), unix.EAGAIN)
 	})
 }
 
 // read takes up to limit bytes that are there, in order with all other readers.
-func (p *pump) read(fd uintptr, limit int) (total int, err error) {
-	for total < limit && !p.closed.Load() {
+func (p *pump) read(fd uintptr, limit int) error {
+	for total := 0; total < limit && !p.closed.Load(); {
 		p.mu.Lock()
 		n, err := unix.Read(int(fd), p.buf)
 		if n > 0 {
@@ -116,13 +115,13 @@ func (p *pump) read(fd uintptr, limit int) (total int, err error) {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
-			return total, err
+			return err
 		case n == 0:
-			return total, nil // end of file
+			return nil // end of file
 		}
 		total += n
 	}
-	return total, nil
+	return nil
 }
 
 func (p *pump) deliver(b []byte) {
@@ -150,7 +149,7 @@ func (p *pump) attach(sink func([]byte)) {
 // drain delivers what has been written so far, and detaches the sink. What comes later is kept.
 func (p *pump) drain() {
 	if raw, err := p.f.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { _, _ = p.read(fd, maxDrain) })
+		_ = raw.Control(func(fd uintptr) { _ = p.read(fd, maxDrain) })
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

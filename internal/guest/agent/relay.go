@@ -20,7 +20,7 @@ func (a *Agent) listen(_ context.Context, l *proto.Listener) error {
 	if have := a.listeners[l.Name]; have != nil {
 		return nil
 	}
-	listener, err := net.Listen("tcp", l.Address)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", l.Address) // it outlives the call
 	if err != nil {
 		return bad(proto.Failed, "", "listen on %s: %v", l.Address, err)
 	}

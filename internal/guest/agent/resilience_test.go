@@ -193,7 +193,7 @@ func TestOutputBetweenCallsGoesToTheNext(t *testing.T) {
 func TestClearContext(t *testing.T) {
 	g := start(t)
 	g.python(t, "import os, json\nx = 1\nos.makedirs('sub'); os.chdir('sub')")
-	o, err := collect(g.RunCode, within(t), client.Run{Language: "python", ClearContext: true, Text: "import os\n('x' in globals(), 'json' in globals(), os.path.basename(os.getcwd()))"})
+	o, err := collect(within(t), g.RunCode, client.Run{Language: "python", ClearContext: true, Text: "import os\n('x' in globals(), 'json' in globals(), os.path.basename(os.getcwd()))"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestClearContext(t *testing.T) {
 
 func TestCodeOutputIsElided(t *testing.T) {
 	g := start(t)
-	o, err := collect(g.RunCode, within(t), client.Run{Language: "python", OutputLimit: 10, Text: "print('abcdefgh' * 1000 + 'tail', end='')"})
+	o, err := collect(within(t), g.RunCode, client.Run{Language: "python", OutputLimit: 10, Text: "print('abcdefgh' * 1000 + 'tail', end='')"})
 	if err != nil {
 		t.Fatal(err)
 	}

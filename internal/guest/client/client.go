@@ -86,10 +86,10 @@ func (c *Client) Serve(l net.Listener) error {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
-			if c.ctx.Err() != nil {
-				return nil
+			if c.ctx.Err() == nil {
+				return err
 			}
-			return err
+			return nil // Close has closed it
 		}
 		select {
 		case c.shakes <- struct{}{}:

@@ -165,7 +165,7 @@ type Run struct {
 	Restarted    string        `json:"restarted,omitempty"` // code only: the interpreter ended during the call and was started anew; this says why
 }
 
-// Code of an Error.
+// ErrorCode says what kind of failure an Error is.
 type ErrorCode string
 
 // The error codes.

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMalformed(t *testing.T) {
-	statement := func(s string) string { return one(s) }
+	statement := one
 	for _, c := range []struct {
 		name, doc string
 		typ       policy.Type

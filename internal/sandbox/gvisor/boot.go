@@ -190,7 +190,7 @@ func (b *box) listen(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), socketName))
 	if err != nil {
 		return nil, fmt.Errorf("control socket in %s: %w", b.ctl(), err)

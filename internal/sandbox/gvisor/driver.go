@@ -98,11 +98,11 @@ func New(o Options) (*Driver, error) {
 	}
 	d.lock = lock
 	if err := makeSkeleton(d.skeleton()); err != nil {
-		lock.Close()
+		_ = lock.Close()
 		return nil, err
 	}
 	if d.guest, err = storeGuest(o.DataDir, o.Guest); err != nil {
-		lock.Close()
+		_ = lock.Close()
 		return nil, fmt.Errorf("storing the guest's binary: %w", err)
 	}
 	sum := sha256.Sum256([]byte(o.RunDir))
@@ -144,7 +144,7 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
+		_ = f.Close()
 		if err == unix.EWOULDBLOCK {
 			return nil, fmt.Errorf("%s is in use by another running server", dir)
 		}
@@ -153,7 +153,7 @@ func lockDir(dir string) (*os.File, error) {
 	// A driver that closed in between may have removed the folder; the lock would then guard nothing.
 	var held, now unix.Stat_t
 	if err := errors.Join(unix.Fstat(int(f.Fd()), &held), unix.Stat(dir, &now)); err != nil || held.Ino != now.Ino || held.Dev != now.Dev {
-		f.Close()
+		_ = f.Close()
 		return nil, fmt.Errorf("%s was removed by another server that just ended; start again", dir)
 	}
 	return f, nil
@@ -259,7 +259,7 @@ func storeGuest(dir string, binary []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	_, err = f.Write(binary)
 	if err := errors.Join(err, f.Chmod(0o500), f.Close()); err != nil {
 		return "", err

@@ -34,7 +34,7 @@ func openProcess(pid int, verify func(pid int) bool) (*process, error) {
 	p := &process{pid: pid, fd: os.NewFile(uintptr(fd), "pidfd:"+strconv.Itoa(pid)), done: make(chan struct{})}
 	// The order matters: what was read about the pid is about this pidfd's process only if that one lives on afterwards.
 	if !verify(pid) || p.signal(0) != nil {
-		p.fd.Close()
+		_ = p.fd.Close() // nothing was written to it
 		return nil, fmt.Errorf("%w: pid %d", errNoProcess, pid)
 	}
 	go p.watch()
@@ -83,7 +83,7 @@ func (p *process) kill(ctx context.Context) error {
 
 // close lets go of the process; it must not be used afterwards.
 func (p *process) close() {
-	p.fd.Close()
+	_ = p.fd.Close() // nothing was written to it
 	<-p.done
 }
 

@@ -113,7 +113,7 @@ func (d *Driver) makeTrust(image string, t proto.Trust, env map[string]string) (
 	if err != nil {
 		return trustLayer{}, err
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }()
 	if err := i.lay(tmp, folder, lists, t); err != nil {
 		return trustLayer{}, fmt.Errorf("making a certificate authority trusted in image %s: %w", image, err)
 	}
@@ -318,7 +318,7 @@ func readRegular(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	st, err := f.Stat()
 	if err != nil || !st.Mode().IsRegular() {
 		return nil, errors.Join(err, fmt.Errorf("%s is not a regular file", path))

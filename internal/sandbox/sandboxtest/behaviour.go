@@ -59,7 +59,7 @@ func testFiles(t *testing.T, d sandbox.Driver, image sandbox.Image) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := append(content, "more\n"...); !bytes.Equal(got, want) {
+	if want := slices.Concat(content, []byte("more\n")); !bytes.Equal(got, want) {
 		t.Errorf("read %d bytes that differ from the %d written", len(got), len(want))
 	}
 }
@@ -219,8 +219,8 @@ func testRelay(t *testing.T, d sandbox.Driver, image sandbox.Image) {
 
 // Echo is a relay that sends the listener's name, and then back what it gets.
 func Echo(ctx context.Context, listener string, conn net.Conn) {
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	defer func() { _ = conn.Close() }()
 	if _, err := io.WriteString(conn, listener+" "); err == nil {
 		_, _ = io.Copy(conn, conn)
 	}

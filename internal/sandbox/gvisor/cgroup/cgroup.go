@@ -207,7 +207,7 @@ func (g *Group) Remove(ctx context.Context) error {
 		var left []string
 		var last error
 		for _, dir := range dirs {
-			if err := unix.Rmdir(dir); err != nil && err != unix.ENOENT {
+			if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
 				left, last = append(left, dir), err
 			}
 		}

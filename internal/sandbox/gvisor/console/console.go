@@ -56,16 +56,16 @@ func (t *Tail) read() {
 func (t *Tail) Writer() *os.File { return t.w }
 
 // Started closes the host's own copy of the writing end, once the sandbox has its own.
-func (t *Tail) Started() { t.w.Close() }
+func (t *Tail) Started() { _ = t.w.Close() }
 
 // Drain reads what the sandbox, which has ended, still had in the pipe, and ends the reading.
 func (t *Tail) Drain(ctx context.Context) {
-	t.w.Close()
+	_ = t.w.Close()
 	select {
 	case <-t.done:
 	case <-ctx.Done(): // something still holds the pipe open
 	}
-	t.r.Close()
+	_ = t.r.Close()
 	<-t.done
 }
 
