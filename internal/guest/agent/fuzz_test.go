@@ -48,7 +48,7 @@ func FuzzCall(f *testing.F) {
 	f.Add(stream(f, proto.Call{Op: proto.OpList}))
 	f.Add(stream(f, proto.Call{Op: proto.OpRemove, Paths: []string{"a"}}))
 	f.Add([]byte("c\x00\x00\x00\x01{"))
-	config := configuration(f.TempDir() + "/work")
+	config := configuration(f.TempDir() + "/folder")
 	config.User = proto.User{Name: "root"}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if typ, p, err := proto.NewReader(bytes.NewReader(b)).Next(); err == nil && typ == proto.FrameCall {
@@ -82,10 +82,10 @@ func FuzzCall(f *testing.F) {
 }
 
 func FuzzCleanPath(f *testing.F) {
-	for _, s := range []string{"", ".", "..", "a/../../b", "/work/a", "/work/../etc", "/workx", "a//b/", "\x00", "\xff", "./..", "/work"} {
+	for _, s := range []string{"", ".", "..", "a/../../b", "/folder/a", "/folder/../etc", "/folderx", "a//b/", "\x00", "\xff", "./..", "/folder"} {
 		f.Add(s)
 	}
-	d := &folder{dir: "/work"}
+	d := &folder{dir: "/folder"}
 	f.Fuzz(func(t *testing.T, p string) {
 		rel, err := d.clean(p)
 		if err != nil {
