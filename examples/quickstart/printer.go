@@ -63,10 +63,11 @@ func (p *printer) output(text string) { p.block("0", "| ", text) }
 
 func (p *printer) block(style, mark, text string) {
 	for line := range strings.Lines(strings.TrimRight(text, "\n")) {
+		line = strings.TrimRight(line, "\r\n")
 		if i := strings.LastIndexByte(line, '\r'); i >= 0 { // a progress line that was written over
 			line = line[i+1:]
 		}
-		fmt.Fprintf(p.w, "                 %s%s\n", p.paint(dim, mark), p.paint(style, strings.TrimRight(line, "\n")))
+		fmt.Fprintf(p.w, "                 %s%s\n", p.paint(dim, mark), p.paint(style, line))
 	}
 }
 
