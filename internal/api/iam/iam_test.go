@@ -243,7 +243,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// Every operation is closed to a user without policies, and to one who is allowed everything but it; it is open to who is allowed exactly it.
+// Every operation is closed to a user without policies, and to one who is allowed everything but it.
 func TestAttackUnauthorised(t *testing.T) {
 	c := newClient(t)
 	c.ok("CreateUser", "UserName", "eve")
