@@ -7,6 +7,7 @@ SUDO       := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=PATH,HOME,CI,
 GO         := go
 LDFLAGS    := -ldflags '-s -w -X main.version=$(VERSION)'
 GUEST      := internal/sandbox/gvisor/guestbin/bin/sunaba-guest
+RUNSC      := internal/runsc/bin/sunaba-runsc
 # Tests that start sandboxes need root: they are compiled as you and run through sudo.
 GOTEST     := $(GO) test $(if $(SUDO),-exec '$(SUDO)')
 # Static: inside a sandbox's start there is no libc to load. The same flags everywhere, so that gVisor is compiled once for the binary and the tests.
@@ -22,17 +23,16 @@ help: ## Show this list
 .PHONY: build
 build: bin/sunaba ## Build bin/sunaba
 
-# The guest first: it is embedded in sunaba. Go's own cache makes both quick when nothing has changed.
+# The guest and gVisor first: they are embedded in sunaba. Go's own cache makes both quick when nothing has changed.
 .PHONY: bin/sunaba
-bin/sunaba: guest
+bin/sunaba: embedded
 	@echo "building bin/sunaba (a first build compiles gVisor and takes some minutes)"
 	@mkdir -p bin
 	@$(GO) build $(LDFLAGS) -o bin/sunaba ./cmd/sunaba
 
-.PHONY: guest
-guest:
-	@$(GO) build -ldflags '-s -w' -o $(GUEST).new ./cmd/sunaba-guest
-	@cmp -s $(GUEST).new $(GUEST) && rm $(GUEST).new || mv $(GUEST).new $(GUEST)
+.PHONY: embedded
+embedded:
+	@for f in $(GUEST) $(RUNSC); do $(GO) build -ldflags '-s -w' -o $$f.new ./cmd/$${f##*/}; cmp -s $$f.new $$f && rm $$f.new || mv $$f.new $$f; done
 
 .PHONY: image
 image: build ## Build the default interpreter image (once; minutes)
@@ -75,4 +75,4 @@ bench: image ## Measure, beside bare runsc; JSON in bench/results
 
 .PHONY: clean
 clean: ## Remove what was built here (not the cache folder)
-	rm -rf bin $(GUEST) demo-output
+	rm -rf bin $(GUEST) $(RUNSC) demo-output

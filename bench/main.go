@@ -45,9 +45,6 @@ type Report struct {
 }
 
 func main() {
-	if runsc.Requested() { // the driver starts gVisor from this very binary
-		runsc.Main()
-	}
 	binary := flag.String("sunaba", "bin/sunaba", "the sunaba binary")
 	out := flag.String("out", "bench/results", "folder for the JSON report")
 	n := flag.Int("n", 20, "how often each start is measured; calls are measured ten times as often")
@@ -70,7 +67,12 @@ func run(ctx context.Context, binary, out string, n int) error {
 	if err != nil {
 		return fmt.Errorf("the default image is missing (make image): %w", err)
 	}
-	b := &bench{n: n, report: Report{When: time.Now().UTC(), Machine: thisMachine()}, binary: binary, image: i}
+	runtime, done, err := storedRunsc()
+	if err != nil {
+		return err
+	}
+	defer done()
+	b := &bench{n: n, runsc: runtime, report: Report{When: time.Now().UTC(), Machine: thisMachine()}, binary: binary, image: i}
 	if err := errors.Join(b.starts(ctx), b.calls(ctx), b.files(ctx)); err != nil {
 		return err
 	}
@@ -87,11 +89,29 @@ func run(ctx context.Context, binary, out string, n int) error {
 	return nil
 }
 
+// storedRunsc writes the gVisor that is embedded in this binary, the same as sunaba's, to a file.
+func storedRunsc() (path string, done func(), err error) {
+	binary, err := runsc.Binary()
+	if err != nil {
+		return "", nil, err
+	}
+	dir, err := os.MkdirTemp("", "sunaba-bench-")
+	if err != nil {
+		return "", nil, err
+	}
+	path = filepath.Join(dir, "runsc")
+	if err := os.WriteFile(path, binary, 0o500); err != nil {
+		return "", nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return path, func() { _ = os.RemoveAll(dir) }, nil
+}
+
 type bench struct {
 	n      int
 	report Report
 	binary string
 	image  image.Image
+	runsc  string // path of the gVisor that the driver uses
 }
 
 func (b *bench) print() {

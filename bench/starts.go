@@ -120,7 +120,7 @@ func (b *bench) bareRunsc(ctx context.Context) (_ time.Duration, err error) {
 		return 0, err
 	}
 	const id = "bare"
-	cmd := runsc.Command(ctx, "--root="+state, "--platform=systrap", "--network=none", "--host-uds=open", "--host-settings=ignore", "--overlay2=root:dir="+overlay+",size=1g", "run", "--bundle="+dir, id)
+	cmd := runsc.Command(ctx, b.runsc, "--root="+state, "--platform=systrap", "--network=none", "--host-uds=open", "--host-settings=ignore", "--overlay2=root:dir="+overlay+",size=1g", "run", "--bundle="+dir, id)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, err

@@ -7,14 +7,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/sunaba-dev/sunaba/internal/runsc"
 )
 
 func main() {
-	if runsc.Requested() {
-		runsc.Main()
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := rootCommand().ExecuteContext(ctx)
 	stop()

@@ -1,87 +1,48 @@
-// Package runsc links gVisor's runtime into this binary, so that one file is both the server and the sandbox it starts.
-//
-// runsc starts itself again for the sandbox's kernel ("boot"), for the file proxy ("gofer") and for small helpers ("umount"), always as
-// /proc/self/exe. The binary's main therefore asks [Requested] before anything else and hands over to [Main], and the sandbox driver starts
-// runsc with [Command].
+// Package runsc carries gVisor's runtime (cmd/sunaba-runsc) inside this binary, so that one file is both the server and the sandboxes it starts. `make build` puts it in the folder bin before it
+// builds sunaba; a plain `go build` works without it, and says so at run time.
 package runsc
 
 import (
+	"bytes"
 	"context"
-	"debug/elf"
+	"debug/buildinfo"
+	"embed"
 	"errors"
-	"fmt"
-	"os"
+	"io/fs"
 	"os/exec"
-	"path/filepath"
-	"runtime/debug"
-	"strings"
-
-	"gvisor.dev/gvisor/runsc/cli"
-	"gvisor.dev/gvisor/runsc/cmd"
-	"gvisor.dev/gvisor/runsc/cmd/sentry/sentrycmd"
-	"gvisor.dev/gvisor/runsc/cmd/util"
 )
 
-// self is the running binary's own inode: it stays valid when the file on disk is replaced by an upgrade.
-const self = "/proc/self/exe"
+//go:embed all:bin
+var bin embed.FS
 
-// Requested reports whether this process was started as runsc rather than as sunaba: under the name runsc (also runsc-sandbox and the like,
-// which runsc gives to its children) or as /proc/self/exe, which is how runsc starts its helpers.
-func Requested() bool {
-	return os.Args[0] == self || strings.HasPrefix(filepath.Base(os.Args[0]), "runsc")
+// ErrMissing says that this binary was built without gVisor.
+var ErrMissing = errors.New("this binary was built without gVisor: build it with `make build`")
+
+// Binary returns the runtime's static executable.
+func Binary() ([]byte, error) {
+	b, err := bin.ReadFile("bin/sunaba-runsc")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrMissing
+	}
+	return b, err
 }
 
-// Main runs the process as runsc and does not return.
-//
-// Only the commands that the sandbox driver uses are linked. gVisor's own main would also bring a 47 MB prebuilt helper for checkpoints in
-// cloud storage.
-func Main() {
-	const user, internal = "", "internal use only"
-	cli.Run(nil, map[util.SubCommand]string{
-		new(cmd.Checkpoint):   user,
-		new(cmd.Create):       user,
-		new(cmd.Delete):       user,
-		new(cmd.Exec):         user,
-		new(cmd.Kill):         user,
-		new(cmd.List):         user,
-		new(cmd.Restore):      user,
-		new(cmd.Run):          user,
-		new(cmd.Start):        user,
-		new(cmd.State):        user,
-		new(cmd.Wait):         user,
-		new(sentrycmd.Boot):   internal,
-		new(cmd.Gofer):        internal,
-		new(sentrycmd.Umount): internal,
-		new(cmd.CPUFeatures):  internal,
-	}, nil)
-}
-
-// Command returns a command that runs the linked runsc with args.
-func Command(ctx context.Context, args ...string) *exec.Cmd {
-	c := exec.CommandContext(ctx, self)
+// Command returns a command that runs the runtime, which has been written to path, with args. It has an environment of its own: the server's may hold secrets.
+func Command(ctx context.Context, path string, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, path)
 	c.Args = append([]string{"runsc"}, args...)
+	c.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	return c
 }
 
-// Static fails if the running binary needs a dynamic loader: gVisor starts it again where there is none.
-func Static() error {
-	f, err := elf.Open(self)
-	if err != nil {
-		return fmt.Errorf("read this binary: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP {
-			return errors.New("this binary was built with cgo and cannot start sandboxes: build it with `make build`, or with CGO_ENABLED=0")
-		}
-	}
-	return nil
-}
-
-// Version returns the version of the linked gVisor module.
+// Version returns the version of gVisor's module in the runtime.
 func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	b, err := Binary()
+	if err != nil {
+		return "missing"
+	}
+	info, err := buildinfo.Read(bytes.NewReader(b))
+	if err != nil {
 		return "unknown"
 	}
 	for _, m := range info.Deps {

@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 	"internal/api/sts":                 {"internal/fault", "internal/wire", "internal/iam"},
 	"internal/server":                  {"internal/fault", "internal/wire", "internal/sigv4"},
 	"cmd/sunaba":                       {"*"},
+	"cmd/sunaba-runsc":                 {},
 	"cmd/sunaba-guest":                 {"internal/guest/agent", "internal/guest/proto"},
 	"examples/":                        {},
 	"test/":                            {"*"},

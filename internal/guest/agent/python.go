@@ -21,15 +21,22 @@ import (
 //go:embed driver/*.py
 var driverParts embed.FS
 
-// pythonDriver returns the driver as one script: its parts are one program, split for its readers.
+// pythonDriver returns the driver as one script: its parts are one program, split for its readers. Some of them it compiles later, from the texts in PARTS.
 func pythonDriver() (string, error) {
 	var script strings.Builder
-	for _, part := range []string{"head", "syntax", "magics", "tracebacks", "shell", "main"} {
+	script.WriteString("PARTS = {}\n")
+	for _, part := range []string{"syntax", "magics", "tracebacks", "head", "shell", "main"} {
 		text, err := driverParts.ReadFile("driver/" + part + ".py")
 		if err != nil {
 			return "", err
 		}
-		script.WriteString(string(text) + "\n\n")
+		switch part {
+		case "syntax", "magics", "tracebacks":
+			// Go's escapes of ASCII strings are Python's too.
+			fmt.Fprintf(&script, "PARTS[%q] = %s\n", part, strconv.QuoteToASCII(string(text)))
+		default:
+			script.WriteString(string(text) + "\n\n")
+		}
 	}
 	return script.String(), nil
 }

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-const rule = "---------------------------------------------------------------------------\n"
+const ruler = "---------------------------------------------------------------------------\n"
 
-// head is the first line below the rule of a traceback.
+// head is the first line below the ruler of a traceback.
 func head(name string) string {
 	const label = "Traceback (most recent call last)"
 	return name + strings.Repeat(" ", 75-len(name)-len(label)) + label + "\n"
@@ -15,9 +15,9 @@ func head(name string) string {
 
 // The layouts are those of IPython 8.12 with colour off, but for what is said of a row. Each cell runs in an interpreter of its own, as cell 1.
 var tracebacks = []struct{ name, code, want string }{
-	{"one line", "1/0", rule + head("ZeroDivisionError") + "Cell In[1], line 1\n----> 1 1/0\n\nZeroDivisionError: division by zero\n"},
+	{"one line", "1/0", ruler + head("ZeroDivisionError") + "Cell In[1], line 1\n----> 1 1/0\n\nZeroDivisionError: division by zero\n"},
 	{"nested functions", "def f(x):\n    y = 1\n    return g(x)\n\ndef g(z):\n    # c\n    for i in range(3):\n        if i:\n            pass\n\n        z / 0\n        i += 1\n    return 3\nf(1)",
-		rule + head("ZeroDivisionError") + `Cell In[1], line 14
+		ruler + head("ZeroDivisionError") + `Cell In[1], line 14
      12         i += 1
      13     return 3
 ---> 14 f(1)
@@ -36,7 +36,7 @@ Cell In[1], line 11, in g(z)
 
 ZeroDivisionError: division by zero
 `},
-	{"raise from", "try:\n    1/0\nexcept Exception as e:\n    raise ValueError('x') from e", rule + head("ZeroDivisionError") + `Cell In[1], line 2
+	{"raise from", "try:\n    1/0\nexcept Exception as e:\n    raise ValueError('x') from e", ruler + head("ZeroDivisionError") + `Cell In[1], line 2
       1 try:
 ----> 2     1/0
       3 except Exception as e:
@@ -52,7 +52,7 @@ The above exception was the direct cause of the following exception:
 
 ValueError: x
 `},
-	{"during handling", "try:\n    1/0\nexcept Exception:\n    raise KeyError('x')", rule + head("ZeroDivisionError") + `Cell In[1], line 2
+	{"during handling", "try:\n    1/0\nexcept Exception:\n    raise KeyError('x')", ruler + head("ZeroDivisionError") + `Cell In[1], line 2
       1 try:
 ----> 2     1/0
       3 except Exception:
@@ -68,10 +68,10 @@ During handling of the above exception, another exception occurred:
 
 KeyError: 'x'
 `},
-	{"from None", "try:\n    1/0\nexcept Exception:\n    raise KeyError('x') from None", rule + head("KeyError") + "Cell In[1], line 4\n      2     1/0\n      3 except Exception:\n----> 4     raise KeyError('x') from None\n\nKeyError: 'x'\n"},
+	{"from None", "try:\n    1/0\nexcept Exception:\n    raise KeyError('x') from None", ruler + head("KeyError") + "Cell In[1], line 4\n      2     1/0\n      3 except Exception:\n----> 4     raise KeyError('x') from None\n\nKeyError: 'x'\n"},
 	{"syntax error", "x = = 1", "  Cell In[1], line 1\n    x = = 1\n        ^\nSyntaxError: invalid syntax\n\n"},
 	{"indentation error", "if True:\nx=1", "  Cell In[1], line 2\n    x=1\n    ^\nIndentationError: expected an indented block after 'if' statement on line 1\n\n"},
-	{"a method with every kind of argument", "class A:\n    def m(self, a, *b, k=1, **c):\n        return 1/0\nA().m(1)", rule + head("ZeroDivisionError") + `Cell In[1], line 4
+	{"a method with every kind of argument", "class A:\n    def m(self, a, *b, k=1, **c):\n        return 1/0\nA().m(1)", ruler + head("ZeroDivisionError") + `Cell In[1], line 4
       2     def m(self, a, *b, k=1, **c):
       3         return 1/0
 ----> 4 A().m(1)
@@ -82,18 +82,18 @@ Cell In[1], line 3, in A.m(self, a, k, *b, **c)
 
 ZeroDivisionError: division by zero
 `},
-	{"a statement over several lines", "a = 1\nb = [\n 1,\n 2/0,\n 3]\nc = 1", rule + head("ZeroDivisionError") + "Cell In[1], line 4\n      1 a = 1\n      2 b = [\n      3  1,\n----> 4  2/0,\n      5  3]\n      6 c = 1\n\nZeroDivisionError: division by zero\n"},
-	{"no text", "raise ValueError", rule + head("ValueError") + "Cell In[1], line 1\n----> 1 raise ValueError\n\nValueError: \n"},
+	{"a statement over several lines", "a = 1\nb = [\n 1,\n 2/0,\n 3]\nc = 1", ruler + head("ZeroDivisionError") + "Cell In[1], line 4\n      1 a = 1\n      2 b = [\n      3  1,\n----> 4  2/0,\n      5  3]\n      6 c = 1\n\nZeroDivisionError: division by zero\n"},
+	{"no text", "raise ValueError", ruler + head("ValueError") + "Cell In[1], line 1\n----> 1 raise ValueError\n\nValueError: \n"},
 	// IPython shows an inner error here.
-	{"a text that cannot be had", "class E(Exception):\n    def __str__(self): raise RuntimeError\nraise E()", rule + head("E") + "Cell In[1], line 3\n      1 class E(Exception):\n      2     def __str__(self): raise RuntimeError\n----> 3 raise E()\n\nE: <exception str() failed>\n"},
+	{"a text that cannot be had", "class E(Exception):\n    def __str__(self): raise RuntimeError\nraise E()", ruler + head("E") + "Cell In[1], line 3\n      1 class E(Exception):\n      2     def __str__(self): raise RuntimeError\n----> 3 raise E()\n\nE: <exception str() failed>\n"},
 	// IPython leaves notes out.
-	{"a note", "e = ValueError('m'); e.add_note('a note'); raise e", rule + head("ValueError") + "Cell In[1], line 1\n----> 1 e = ValueError('m'); e.add_note('a note'); raise e\n\nValueError: m\na note\n"},
+	{"a note", "e = ValueError('m'); e.add_note('a note'); raise e", ruler + head("ValueError") + "Cell In[1], line 1\n----> 1 e = ValueError('m'); e.add_note('a note'); raise e\n\nValueError: m\na note\n"},
 	// IPython leaves the members out.
-	{"an exception group", "raise ExceptionGroup('g', [ValueError(1), TypeError(2)])", rule + head("ExceptionGroup") + "Cell In[1], line 1\n----> 1 raise ExceptionGroup('g', [ValueError(1), TypeError(2)])\n\nExceptionGroup: g (2 sub-exceptions)\n" +
-		"  +---------------- 1 ----------------\n  | " + rule + "  | " + head("ValueError") + "  |\n  | ValueError: 1\n" +
-		"  +---------------- 2 ----------------\n  | " + rule + "  | " + head("TypeError") + "  |\n  | TypeError: 2\n"},
-	{"a coroutine", "async def z():\n    1/0\nawait z()", rule + head("ZeroDivisionError") + "Cell In[1], line 3\n      1 async def z():\n      2     1/0\n----> 3 await z()\n\nCell In[1], line 2, in z()\n      1 async def z():\n----> 2     1/0\n\nZeroDivisionError: division by zero\n"},
-	{"a library", "import json\njson.loads('{')", "/" + rule + head("JSONDecodeError")[:20] + `(.*\n)+Cell In\[1\], line 2\n      1 import json\n----> 2 json\.loads\('\{'\)\n\nFile /.*/json/__init__\.py:\d+, in loads\(s, cls, (.*\n)+-+> \d+ (.*\n)+JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 \(char 1\)\n$/`},
+	{"an exception group", "raise ExceptionGroup('g', [ValueError(1), TypeError(2)])", ruler + head("ExceptionGroup") + "Cell In[1], line 1\n----> 1 raise ExceptionGroup('g', [ValueError(1), TypeError(2)])\n\nExceptionGroup: g (2 sub-exceptions)\n" +
+		"  +---------------- 1 ----------------\n  | " + ruler + "  | " + head("ValueError") + "  |\n  | ValueError: 1\n" +
+		"  +---------------- 2 ----------------\n  | " + ruler + "  | " + head("TypeError") + "  |\n  | TypeError: 2\n"},
+	{"a coroutine", "async def z():\n    1/0\nawait z()", ruler + head("ZeroDivisionError") + "Cell In[1], line 3\n      1 async def z():\n      2     1/0\n----> 3 await z()\n\nCell In[1], line 2, in z()\n      1 async def z():\n----> 2     1/0\n\nZeroDivisionError: division by zero\n"},
+	{"a library", "import json\njson.loads('{')", "/" + ruler + head("JSONDecodeError")[:20] + `(.*\n)+Cell In\[1\], line 2\n      1 import json\n----> 2 json\.loads\('\{'\)\n\nFile /.*/json/__init__\.py:\d+, in loads\(s, cls, (.*\n)+-+> \d+ (.*\n)+JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 \(char 1\)\n$/`},
 	{"a recursion without end", "def r(n):\n    return r(n+1)\nr(0)", `/Cell In\[1\], line 3\n(.*\n){4}Cell In\[1\], line 2, in r\(n\)\n      1 def r\(n\):\n----> 2     return r\(n\+1\)\n\n(.*\n){4}    \[\.\.\. skipping similar frames: r at line 2 \(\d+ times\)\]\n\n(.*\n){4}RecursionError: maximum recursion depth exceeded.*\n$/`},
 }
 

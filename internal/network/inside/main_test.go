@@ -8,17 +8,12 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
-
-	"github.com/sunaba-dev/sunaba/internal/runsc"
 )
 
 // guest is the guest's binary, built from this checkout.
 var guest []byte
 
 func TestMain(m *testing.M) {
-	if runsc.Requested() { // the driver starts this test binary as runsc
-		runsc.Main()
-	}
 	if err := buildGuest(); err != nil {
 		fmt.Fprintln(os.Stderr, "Building the guest:", err)
 		os.Exit(1)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"sync"
 
 	"github.com/sunaba-dev/sunaba/internal/guest/client"
 	"github.com/sunaba-dev/sunaba/internal/guest/proto"
@@ -50,7 +51,15 @@ func (d *Driver) boot(ctx context.Context, c sandbox.Config, checkpoint string) 
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, d.opts.BootTimeout, fmt.Errorf("it did not come up within %s", d.opts.BootTimeout))
 	defer cancel()
-	if err := b.start(ctx, c, checkpoint); err != nil {
+	var hastening sync.WaitGroup
+	started := make(chan struct{})
+	if d.cgroups != nil {
+		hastening.Go(func() { d.cgroups.Hasten(started) })
+	}
+	err = b.start(ctx, c, checkpoint)
+	close(started)
+	hastening.Wait()
+	if err != nil {
 		b.finish()
 		return nil, b.bootError(ctx, err)
 	}
@@ -213,8 +222,8 @@ func (b *box) exec(ctx context.Context, disk int64, checkpoint string) error {
 		overlay += ",size=" + strconv.FormatInt(disk, 10)
 	}
 	args = b.d.flags(b, append([]string{overlay}, args...)...)
-	cmd := runsc.Command(ctx, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = runscEnv(), b.console.Writer(), b.console.Writer()
+	cmd := runsc.Command(ctx, b.d.runsc, args...)
+	cmd.Stdout, cmd.Stderr = b.console.Writer(), b.console.Writer()
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("runsc: %w", err)
 	}
@@ -234,7 +243,7 @@ func (d *Driver) flags(b *box, args ...string) []string {
 		"--host-uds=open", // the guest dials the host's socket
 		"--panic-log=" + b.panicLog(),
 		"--host-settings=ignore",
-		// gVisor's kernel is this binary too; by default a later gVisor would insist on a file of its own for it.
+		// gVisor's kernel is in the same binary; by default a later gVisor would insist on a file of its own for it.
 		"--sidecar-usage-policy=LEGACY_DEPRECATED_SLOW_EMBEDDED_FALLBACK",
 	}
 	if b.cgroup == nil {
@@ -242,9 +251,6 @@ func (d *Driver) flags(b *box, args ...string) []string {
 	}
 	return append(flags, args...)
 }
-
-// runscEnv is the environment of runsc and the file proxy: none of the server's own, which may hold secrets.
-func runscEnv() []string { return []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"} }
 
 // state is what the driver reads of runsc's state file.
 type state struct {

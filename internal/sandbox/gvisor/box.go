@@ -222,8 +222,8 @@ func (b *box) save(ctx context.Context, dir string) error {
 		return err
 	}
 	// Uncompressed: pages of a clone are then read straight from the page cache, which is what makes a restore fast.
-	cmd := runsc.Command(ctx, b.d.flags(b, "checkpoint", "--image-path="+dir, "--compression=none", containerID)...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = runscEnv(), out.Writer(), out.Writer()
+	cmd := runsc.Command(ctx, b.d.runsc, b.d.flags(b, "checkpoint", "--image-path="+dir, "--compression=none", containerID)...)
+	cmd.Stdout, cmd.Stderr = out.Writer(), out.Writer()
 	err = cmd.Run()
 	out.Drain(ctx)
 	if err != nil {

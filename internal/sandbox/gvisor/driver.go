@@ -1,4 +1,4 @@
-// Package gvisor makes sandboxes with gVisor, linked into this very binary (see internal/runsc), on any Linux host with root: no KVM, no
+// Package gvisor makes sandboxes with gVisor, embedded in this very binary (see internal/runsc), on any Linux host with root: no KVM, no
 // container engine, no second daemon.
 //
 // One sandbox is two processes (gVisor's kernel and its file proxy), one control group, and one folder:
@@ -8,6 +8,7 @@
 //	RunDir/s/<id>/root/     its root file system, mounted while it starts
 //	DataDir/s/<id>/ctl/     the guest and the socket it dials, mounted read-only at /.sunaba
 //	DataDir/s/<id>/overlay/ what it writes (an unlinked file: gone with the process)
+//	DataDir/guest-*, runsc-* the executables
 //	DataDir/trust/          for each image and certificate authority, the lists of the image with the authority in them
 //
 // The guest is on the disk and not in RunDir because gVisor maps executables from the host's files, and Debian mounts /run noexec.
@@ -36,6 +37,12 @@ import (
 	"github.com/sunaba-dev/sunaba/internal/sandbox/gvisor/cgroup"
 )
 
+// File names of the stored executables begin with these; the rest is a hash.
+const (
+	guestPrefix = "guest-"
+	runscPrefix = "runsc-"
+)
+
 // maxRunDir keeps the longest socket path below the kernel's 108 bytes: RunDir/s/<40 of an id>/runsc/runsc-s.sock.
 const maxRunDir = 44
 
@@ -60,6 +67,7 @@ type Driver struct {
 	log     *slog.Logger
 	lock    *os.File // RunDir itself, flocked
 	guest   string   // path of the guest's binary, on DataDir's file system
+	runsc   string   // path of gVisor's
 	cgroups *cgroup.Parent
 
 	mu     sync.Mutex
@@ -101,9 +109,9 @@ func New(o Options) (*Driver, error) {
 		_ = lock.Close()
 		return nil, err
 	}
-	if d.guest, err = storeGuest(o.DataDir, o.Guest); err != nil {
+	if err := d.storeBinaries(); err != nil {
 		_ = lock.Close()
-		return nil, fmt.Errorf("storing the guest's binary: %w", err)
+		return nil, err
 	}
 	sum := sha256.Sum256([]byte(o.RunDir))
 	d.cgroups, err = cgroup.NewParent("/sunaba-" + hex.EncodeToString(sum[:4]))
@@ -116,9 +124,6 @@ func New(o Options) (*Driver, error) {
 func check(o Options) error {
 	if os.Geteuid() != 0 {
 		return errors.New("gVisor sandboxes need root: start the server with sudo")
-	}
-	if err := runsc.Static(); err != nil {
-		return err
 	}
 	for name, dir := range map[string]string{"RunDir": o.RunDir, "DataDir": o.DataDir} {
 		if !filepath.IsAbs(dir) || filepath.Clean(dir) != dir || dir == "/" {
@@ -214,7 +219,7 @@ func (d *Driver) Close(ctx context.Context) error {
 		errs = append(errs, d.cgroups.Remove())
 	}
 	// The folders go only if nothing is left in them: a sandbox that could not be removed stays findable for Reap.
-	for _, path := range []string{d.guest, filepath.Join(d.skeleton(), ctlMount), d.skeleton(), filepath.Join(d.opts.RunDir, nullNetNS), d.runRoot(), d.dataRoot(), d.opts.RunDir} {
+	for _, path := range []string{d.guest, d.runsc, filepath.Join(d.skeleton(), ctlMount), d.skeleton(), filepath.Join(d.opts.RunDir, nullNetNS), d.runRoot(), d.dataRoot(), d.opts.RunDir} {
 		_ = os.Remove(path)
 	}
 	errs = append(errs, d.lock.Close())
@@ -247,15 +252,29 @@ func (d *Driver) owns(id string) bool {
 	return d.boxes[id] != nil
 }
 
-// storeGuest writes the guest's binary below dir under a name that holds its hash, unless it is there, and returns its path. Sandboxes get hard
-// links to it: one copy, whose pages all of them share.
-func storeGuest(dir string, binary []byte) (string, error) {
+// storeBinaries puts the guest and gVisor where sandboxes start them from.
+func (d *Driver) storeBinaries() (err error) {
+	if d.guest, err = storeBinary(d.opts.DataDir, guestPrefix, d.opts.Guest); err != nil {
+		return fmt.Errorf("storing the guest's binary: %w", err)
+	}
+	runtime, err := runsc.Binary()
+	if err != nil {
+		return err
+	}
+	if d.runsc, err = storeBinary(d.opts.DataDir, runscPrefix, runtime); err != nil {
+		return fmt.Errorf("storing gVisor's binary: %w", err)
+	}
+	return nil
+}
+
+// storeBinary writes an executable below dir under a name that holds its hash, unless it is there, and returns its path. All sandboxes use the one copy and share its pages.
+func storeBinary(dir, prefix string, binary []byte) (string, error) {
 	sum := sha256.Sum256(binary)
-	path := filepath.Join(dir, "guest-"+hex.EncodeToString(sum[:8]))
+	path := filepath.Join(dir, prefix+hex.EncodeToString(sum[:8]))
 	if have, err := os.ReadFile(path); err == nil && sha256.Sum256(have) == sum {
 		return path, nil
 	}
-	f, err := os.CreateTemp(dir, "guest-*.tmp")
+	f, err := os.CreateTemp(dir, prefix+"*.tmp")
 	if err != nil {
 		return "", err
 	}

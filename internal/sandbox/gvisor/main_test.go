@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/sunaba-dev/sunaba/internal/image"
-	"github.com/sunaba-dev/sunaba/internal/runsc"
 	"github.com/sunaba-dev/sunaba/internal/sandbox"
 	"github.com/sunaba-dev/sunaba/internal/sandbox/gvisor"
 )
@@ -17,9 +16,6 @@ import (
 var guest []byte
 
 func TestMain(m *testing.M) {
-	if runsc.Requested() { // the driver starts this test binary as runsc
-		runsc.Main()
-	}
 	os.Exit(run(m))
 }
 

@@ -89,15 +89,19 @@ func (d *Driver) reap(ctx context.Context, id string) error {
 	return errors.Join(os.RemoveAll(b.run), os.RemoveAll(b.data))
 }
 
-// removeStrays removes guest binaries of other versions, and copies of one that were cut short.
+// removeStrays removes executables of other versions, and copies of one that were cut short.
 func (d *Driver) removeStrays() error {
-	paths, err := filepath.Glob(filepath.Join(d.opts.DataDir, "guest-*"))
-	if err != nil {
-		return err
+	var paths []string
+	for _, pattern := range []string{guestPrefix + "*", runscPrefix + "*"} {
+		found, err := filepath.Glob(filepath.Join(d.opts.DataDir, pattern))
+		if err != nil {
+			return err
+		}
+		paths = append(paths, found...)
 	}
 	var errs []error
 	for _, path := range paths {
-		if path != d.guest {
+		if path != d.guest && path != d.runsc {
 			errs = append(errs, os.Remove(path))
 		}
 	}

@@ -25,9 +25,10 @@ const (
 const nullNetNS = "null-netns"
 
 // guestCapabilities are what PID 1 needs: to become the session's user and act on its files and processes, and to put addresses on the loopback
-// device of the sandbox's own network. User processes get none of them.
+// device of the sandbox's own network and rules into its tables (which takes a raw socket). That network leads nowhere, so they reach nothing outside. User processes get none
+// of them.
 var guestCapabilities = []string{
-	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETUID",
+	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID",
 }
 
 // spec is the OCI configuration of a sandbox with root as its root file system. cgroup is the path of its group, "" for none.

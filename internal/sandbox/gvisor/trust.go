@@ -88,10 +88,10 @@ func (d *Driver) makeTrust(image string, t proto.Trust, env map[string]string) (
 	if err != nil {
 		return trustLayer{}, err
 	}
-	lists := i.lists(env)
+	lists, stores := i.lists(env), i.javaTrust(env)
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%s\n%s\n%s\n", image, folder, t.Hash, t.Certificate)
-	for _, path := range lists {
+	for _, path := range slices.Concat(lists, stores) {
 		st, err := os.Lstat(filepath.Join(image, path))
 		if err != nil {
 			return trustLayer{}, err
@@ -114,7 +114,11 @@ func (d *Driver) makeTrust(image string, t proto.Trust, env map[string]string) (
 		return trustLayer{}, err
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
-	if err := i.lay(tmp, folder, lists, t); err != nil {
+	err = i.lay(tmp, folder, lists, t)
+	for _, path := range stores {
+		err = errors.Join(err, i.layStore(tmp, path, t))
+	}
+	if err != nil {
 		return trustLayer{}, fmt.Errorf("making a certificate authority trusted in image %s: %w", image, err)
 	}
 	if err := os.Rename(tmp, layer.dir); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, unix.ENOTEMPTY) { // another start was faster
@@ -177,17 +181,22 @@ func (i imageTree) resolve(path string) (string, error) {
 	return real, nil
 }
 
-// lists finds the lists of trusted certificates that the image has, the system's first, by their real paths.
-func (i imageTree) lists(env map[string]string) (paths []string) {
-	add := func(path string) {
+// adder returns a function that adds a file's real path, once, if it is a regular one of a usual size.
+func (i imageTree) adder(paths *[]string) func(path string) {
+	return func(path string) {
 		real, err := i.resolve(path)
-		if err != nil || slices.Contains(paths, real) {
+		if err != nil || slices.Contains(*paths, real) {
 			return
 		}
 		if st, err := os.Lstat(filepath.Join(i.root, real)); err == nil && st.Mode().IsRegular() && st.Size() <= maxBundle {
-			paths = append(paths, real)
+			*paths = append(*paths, real)
 		}
 	}
+}
+
+// lists finds the lists of trusted certificates that the image has, the system's first, by their real paths.
+func (i imageTree) lists(env map[string]string) (paths []string) {
+	add := i.adder(&paths)
 	for _, path := range systemBundles {
 		add(path)
 	}
@@ -238,17 +247,11 @@ func (i imageTree) lay(layer, folder string, lists []string, t proto.Trust) erro
 		return err
 	}
 	for _, path := range lists {
-		if err := i.parents(layer, filepath.Dir(path)); err != nil {
-			return err
-		}
 		old, err := readRegular(filepath.Join(i.root, path))
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(layer, path), slices.Concat(old, []byte("\n"), []byte(t.Certificate)), 0o600); err != nil {
-			return err
-		}
-		if err := likeness(filepath.Join(layer, path), filepath.Join(i.root, path)); err != nil {
+		if err := i.put(layer, path, slices.Concat(old, []byte("\n"), []byte(t.Certificate))); err != nil {
 			return err
 		}
 	}
@@ -270,6 +273,30 @@ func (i imageTree) lay(layer, folder string, lists []string, t proto.Trust) erro
 		}
 	}
 	return nil // that many of one hash are an accident that was arranged for; the lists hold without
+}
+
+// layStore fills a layer with a store of Java's. One that cannot be read stays as it is in the image: Java's programs alone do not trust the authority then.
+func (i imageTree) layStore(layer, path string, t proto.Trust) error {
+	old, err := readRegular(filepath.Join(i.root, path))
+	if err != nil {
+		return err
+	}
+	store, err := withAuthority(old, t.Certificate)
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	return i.put(layer, path, store)
+}
+
+// put makes a file of the layer in the likeness of the image's.
+func (i imageTree) put(layer, path string, content []byte) error {
+	if err := i.parents(layer, filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(layer, path), content, 0o600); err != nil {
+		return err
+	}
+	return likeness(filepath.Join(layer, path), filepath.Join(i.root, path))
 }
 
 // parents makes a folder of the layer and those above it. In an overlay a folder has the properties of the uppermost layer's, so they are the image's.

@@ -2,7 +2,8 @@
 
 Requests come on descriptor 3, as a line of three words (the call's name, whether to clear, how many bytes of code follow) and the code; replies go out as lines on descriptor 4. What the user's
 code prints goes to descriptors 1 and 2, which the guest reads. Only the standard library of Python 3.8 or later is used, and of that only what is part of the interpreter anyway is imported
-ahead of its use: json, re, ast and linecache together would add half to the time that Python takes to start, and a session's memory is what it costs.
+ahead of its use: json, re, ast and linecache together would add half to the time that Python takes to start, and a session's memory is what it costs. For the same reason most of the driver itself
+waits as text: compiling all of it takes longer than starting Python does. PARTS, which the guest writes, has the texts of syntax.py, magics.py and tracebacks.py.
 """
 import _ast
 import _signal
@@ -21,25 +22,37 @@ class Lazy:
         self.name, self.module = name, None
 
     def load(self):
-        """Imports the module under the circumstances that it expects: code may have changed the builtins, or the limit of recursion."""
+        """Loads it under the circumstances that it expects: code may have changed the builtins, or the limit of recursion."""
         if self.module is not None:
             return
         found, limit = dict(vars(builtins)), sys.getrecursionlimit()
         vars(builtins).update(__builtins__)
         sys.setrecursionlimit(max(limit, 1000))
         try:
-            self.module = __import__(self.name)
+            self.module = self.found()
         finally:
             sys.setrecursionlimit(limit)
             vars(builtins).clear()
             vars(builtins).update(found)
+
+    def found(self):
+        return __import__(self.name)
 
     def __getattr__(self, attribute):
         self.load()
         return getattr(self.module, attribute)
 
 
-ast, linecache, re = LAZY = Lazy("ast"), Lazy("linecache"), Lazy("re")
+class Part(Lazy):
+    """A part of the driver that is compiled when it is first used. It shares the driver's names."""
+
+    def found(self):
+        exec(compile(PARTS[self.name], __file__, "exec"), globals())
+        return DRIVER
+
+
+DRIVER = sys.modules["__main__"]
+ast, linecache, re, syntax, magics, tracebacks = LAZY = Lazy("ast"), Lazy("linecache"), Lazy("re"), Part("syntax"), Part("magics"), Part("tracebacks")
 ONLY_AST, AWAIT = _ast.PyCF_ONLY_AST, _ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 

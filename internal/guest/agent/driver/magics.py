@@ -260,6 +260,37 @@ class Magics:
 
     cell_HTML = cell_markdown = cell_latex = cell_javascript = cell_js = cell_svg = cell_SVG = cell_html
 
+    # Commands
+
+    def expand(self, command):
+        """Replaces {expression} and $name by values of the namespace; what cannot be evaluated is left for the shell."""
+
+        def braces(m):
+            try:
+                return str(eval(m.group(1), self.user_ns))
+            except Exception:
+                return m.group(0)
+
+        def dollar(m):
+            name = m.group(1)
+            return str(self.user_ns[name]) if name in self.user_ns else m.group(0)
+
+        command = re.sub(r"(?<!\$)\{([^{}]+)\}", braces, command)
+        return re.sub(r"\$([A-Za-z_]\w*)", dollar, command)
+
+    def system(self, command):
+        import subprocess
+
+        flush()
+        self.user_ns["_exit_code"] = subprocess.call(shell_argv(self.expand(command)))
+
+    def getoutput(self, command):
+        import subprocess
+
+        done = subprocess.run(shell_argv(self.expand(command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.user_ns["_exit_code"] = done.returncode
+        return SList(done.stdout.decode("utf-8", "replace").splitlines())
+
     # Help
 
     def help(self, name, detail):
@@ -285,6 +316,44 @@ class Magics:
             except (TypeError, OSError):
                 pass
         print("Docstring: %s" % (inspect.getdoc(obj) or "<no docstring>"))
+
+
+class SList(list):
+    """The lines of a command's output."""
+
+    @property
+    def n(self):
+        return "\n".join(self)
+
+    nlstr = n
+
+    @property
+    def s(self):
+        return " ".join(self)
+
+    spstr = s
+
+    @property
+    def l(self):
+        return list(self)
+
+    list = l
+
+
+class Captured:
+    """What %%capture keeps."""
+
+    def __init__(self, stdout, stderr):
+        self.stdout, self.stderr, self.outputs = stdout, stderr, []
+
+    def show(self):
+        sys.stdout.write(self.stdout)
+        sys.stderr.write(self.stderr)
+
+    __call__ = show
+
+    def __str__(self):
+        return self.stdout
 
 
 def shell_alias(name):
@@ -319,9 +388,4 @@ def short(value):
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def flush():
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except Exception:
-            pass
+Shell.__bases__ = (Magics,)

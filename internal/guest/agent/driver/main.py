@@ -75,7 +75,7 @@ def main():
             if getpid() != me:  # a child that the code forked, and that came back here
                 leave(code)
             write(replies, b"done %s %d\n" % (call, code))
-            for module in LAZY:
+            for module in LAZY:  # while nobody waits
                 module.load()
     except OSError:  # the code has closed the control pipes
         leave(1)

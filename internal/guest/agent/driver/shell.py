@@ -1,13 +1,16 @@
 KEPT_SOURCES = 500  # cells whose source is kept for tracebacks
 
 
-class Shell(Magics):
+class Bare:
+    """What Shell inherits from until magics.py takes its place."""
+
+
+class Shell(Bare):
     """What get_ipython() returns, and the one that runs cells."""
 
     def __init__(self):
         self.home = os.getcwd()
         self.execution_count = 0
-        self.transform = Transformer()
         self.module = type(sys)("__main__")
         self.user_ns = self.module.__dict__
         self.loop = None
@@ -60,6 +63,17 @@ class Shell(Magics):
         if code != source:
             sources.put(name, remembered(code, name))
         self.execute(code, name)
+
+    def transform(self, source):
+        """Turns IPython's syntax into Python."""
+        first = source.lstrip("\n")
+        if first.startswith("%%"):
+            return syntax.Transformer().cell_magic(first)
+        try:
+            compile(source, "<cell>", "exec", AWAIT | ONLY_AST)
+            return source
+        except (SyntaxError, ValueError):
+            return syntax.Transformer().lines(source)
 
     def execute(self, code, name):
         tree = compile(code, name, "exec", ONLY_AST | AWAIT)
@@ -117,41 +131,17 @@ class Shell(Magics):
         _, value, tb = sys.exc_info()
         flush()
         try:
-            text = format_exception(value, tb)
+            text = tracebacks.format_exception(value, tb)
         except BaseException as e:  # an exception whose own methods fail
             text = "%s: <its text cannot be shown: %s>" % (type(value).__name__, type(e).__name__)
         complain(text)
 
-    # Commands
-
-    def expand(self, command):
-        """Replaces {expression} and $name by values of the namespace; what cannot be evaluated is left for the shell."""
-
-        def braces(m):
-            try:
-                return str(eval(m.group(1), self.user_ns))
-            except Exception:
-                return m.group(0)
-
-        def dollar(m):
-            name = m.group(1)
-            return str(self.user_ns[name]) if name in self.user_ns else m.group(0)
-
-        command = re.sub(r"(?<!\$)\{([^{}]+)\}", braces, command)
-        return re.sub(r"\$([A-Za-z_]\w*)", dollar, command)
-
-    def system(self, command):
-        import subprocess
-
-        flush()
-        self.user_ns["_exit_code"] = subprocess.call(shell_argv(self.expand(command)))
-
-    def getoutput(self, command):
-        import subprocess
-
-        done = subprocess.run(shell_argv(self.expand(command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.user_ns["_exit_code"] = done.returncode
-        return SList(done.stdout.decode("utf-8", "replace").splitlines())
+    def __getattr__(self, name):
+        """The commands of magics.py: they become part of the class when the first of them is asked for."""
+        if magics.module is not None:
+            raise AttributeError("%r object has no attribute %r" % (type(self).__name__, name))
+        magics.load()
+        return getattr(self, name)
 
 
 class Exit:
@@ -165,44 +155,6 @@ class Exit:
 
     def __repr__(self):
         return "Use %s() to end the cell." % self.name
-
-
-class SList(list):
-    """The lines of a command's output."""
-
-    @property
-    def n(self):
-        return "\n".join(self)
-
-    nlstr = n
-
-    @property
-    def s(self):
-        return " ".join(self)
-
-    spstr = s
-
-    @property
-    def l(self):
-        return list(self)
-
-    list = l
-
-
-class Captured:
-    """What %%capture keeps."""
-
-    def __init__(self, stdout, stderr):
-        self.stdout, self.stderr, self.outputs = stdout, stderr, []
-
-    def show(self):
-        sys.stdout.write(self.stdout)
-        sys.stderr.write(self.stderr)
-
-    __call__ = show
-
-    def __str__(self):
-        return self.stdout
 
 
 def display(*objects, **_):
@@ -223,3 +175,19 @@ def complain(text):
         sys.stderr.flush()
     except BaseException:
         os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
+
+
+def quiet(code, expression):
+    """Reports whether a semicolon after the last expression suppresses its echo."""
+    lines = code.split("\n")
+    end, column = getattr(expression, "end_lineno", len(lines)), getattr(expression, "end_col_offset", 0)
+    rest = lines[end - 1].encode()[column:].decode("utf-8", "replace") + "\n" + "\n".join(lines[end:])
+    return rest.lstrip(") \t\n").startswith(";")
+
+
+def flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass

@@ -1,21 +1,14 @@
 class Transformer:
-    """Turns IPython's syntax (!command, %magic, %%magic, name?) into Python. Source that is Python already is never touched."""
+    """Turns IPython's syntax (!command, %magic, %%magic, name?) into Python. Source that is Python already never comes here."""
 
     LONGEST = 10_000  # characters of a line in which an assignment or a question is looked for
     ASSIGN = r"^(\s*)([A-Za-z_][\w.\[\]'\", ]*?)\s*=\s*([!%])(?!=)(.*)$"
     HELP = r"^(\s*)(\?{1,2})?\s*([A-Za-z_][\w.]*)\s*(\?{1,2})?\s*$"
 
-    def __call__(self, source):
-        first = source.lstrip("\n")
-        if first.startswith("%%"):
-            head, _, body = first.partition("\n")
-            name, _, line = head[2:].partition(" ")
-            return "get_ipython().run_cell_magic(%r, %r, %r)\n" % (name, line.strip(), body)
-        try:
-            compile(source, "<cell>", "exec", AWAIT | ONLY_AST)
-            return source
-        except (SyntaxError, ValueError):
-            return self.lines(source)
+    def cell_magic(self, first):
+        head, _, body = first.partition("\n")
+        name, _, line = head[2:].partition(" ")
+        return "get_ipython().run_cell_magic(%r, %r, %r)\n" % (name, line.strip(), body)
 
     def lines(self, source):
         out, state, skip = [], Scanner(), 0
@@ -106,11 +99,3 @@ class Scanner:
                 self.joined = True
                 i += 1
             i += 1
-
-
-def quiet(code, expression):
-    """Reports whether a semicolon after the last expression suppresses its echo."""
-    lines = code.split("\n")
-    end, column = getattr(expression, "end_lineno", len(lines)), getattr(expression, "end_col_offset", 0)
-    rest = lines[end - 1].encode()[column:].decode("utf-8", "replace") + "\n" + "\n".join(lines[end:])
-    return rest.lstrip(") \t\n").startswith(";")

@@ -195,9 +195,14 @@ def frames_of(tb):
     return frames
 
 
+def misuse(value):
+    """Reports whether a magic was used wrongly. As long as nobody has used any, there is no such exception."""
+    return magics.module is not None and isinstance(value, UsageError)
+
+
 def format_one(value, tb, context):
     """One exception, without those that it came from."""
-    if isinstance(value, UsageError):
+    if misuse(value):
         return "UsageError: %s" % value
     kind = type(value)
     frames = frames_of(tb)
@@ -235,7 +240,7 @@ def format_exception(value, tb, depth=0):
         if isinstance(getattr(value, "exceptions", None), tuple) and depth < 3:
             text += "\n" + format_group(value, depth)
         chain.append(text + how)
-        if isinstance(value, UsageError):
+        if misuse(value):
             return chain[0]
         if value.__cause__ is not None:
             value, how = value.__cause__, "\n\nThe above exception was the direct cause of the following exception:\n"
