@@ -45,6 +45,9 @@ type Agent struct {
 
 const maxRelays = 1024
 
+// holdTime is how long the frames of an answer are gathered before they are sent as they come.
+const holdTime = 5 * time.Millisecond
+
 // New returns an agent. It takes over the reaping of all child processes of this process.
 func New(o Options) *Agent {
 	return &Agent{o: o, bootID: rand.Text(), procs: newProcesses(), listeners: map[string]net.Listener{}, relays: make(chan struct{}, maxRelays)}
@@ -122,12 +125,17 @@ func (a *Agent) answer(ctx context.Context, stream io.ReadWriteCloser) {
 		_ = c.w.WriteJSON(proto.FrameError, bad(proto.BadRequest, "", "malformed call"))
 		return
 	}
+	// What is over at once is answered at once, in one piece: each write of the guest wakes the host.
+	c.w.Hold()
+	flow := time.AfterFunc(holdTime, func() { _ = c.w.Release() })
 	result, err := a.do(ctx, c)
+	flow.Stop()
 	if err != nil {
 		_ = c.w.WriteJSON(proto.FrameError, asError(err)) // a host that has gone is not told
-		return
+	} else {
+		_ = c.w.WriteJSON(proto.FrameResult, result)
 	}
-	_ = c.w.WriteJSON(proto.FrameResult, result)
+	_ = c.w.Release()
 }
 
 func (a *Agent) do(ctx context.Context, c *call) (*proto.Result, error) {
