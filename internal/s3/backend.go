@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/versity/versitygw/backend/meta"
@@ -41,6 +42,47 @@ func (f files) UploadPart(ctx context.Context, in *awss3.UploadPartInput) (*awss
 	in.Body = whole(in.Body, in.ContentLength)
 	out, err := f.Posix.UploadPart(ctx, in)
 	return out, asClients(err)
+}
+
+// GetObject implements backend.Backend.
+func (f files) GetObject(ctx context.Context, in *awss3.GetObjectInput) (*awss3.GetObjectOutput, error) {
+	inner := *in
+	inner.IfModifiedSince, inner.IfUnmodifiedSince = inSeconds(in.IfModifiedSince, in.IfUnmodifiedSince)
+	return f.Posix.GetObject(ctx, &inner)
+}
+
+// HeadObject implements backend.Backend.
+func (f files) HeadObject(ctx context.Context, in *awss3.HeadObjectInput) (*awss3.HeadObjectOutput, error) {
+	inner := *in
+	inner.IfModifiedSince, inner.IfUnmodifiedSince = inSeconds(in.IfModifiedSince, in.IfUnmodifiedSince)
+	return f.Posix.HeadObject(ctx, &inner)
+}
+
+// CopyObject implements backend.Backend.
+func (f files) CopyObject(ctx context.Context, in s3response.CopyObjectInput) (s3response.CopyObjectOutput, error) {
+	in.CopySourceIfModifiedSince, in.CopySourceIfUnmodifiedSince = inSeconds(in.CopySourceIfModifiedSince, in.CopySourceIfUnmodifiedSince)
+	return f.Posix.CopyObject(ctx, in)
+}
+
+// UploadPartCopy implements backend.Backend.
+func (f files) UploadPartCopy(ctx context.Context, in *awss3.UploadPartCopyInput) (s3response.CopyPartResult, error) {
+	inner := *in
+	inner.CopySourceIfModifiedSince, inner.CopySourceIfUnmodifiedSince = inSeconds(in.CopySourceIfModifiedSince, in.CopySourceIfUnmodifiedSince)
+	return f.Posix.UploadPartCopy(ctx, &inner)
+}
+
+// inSeconds makes conditions about a time hold for the whole second that it names. Clients know Last-Modified in seconds, versitygw compares with the file's time, which is finer: an object
+// would always be newer than its own Last-Modified. versitygw takes a file for modified that is later than the first time, and for unmodified that is earlier than the second.
+func inSeconds(modified, unmodified *time.Time) (later, earlier *time.Time) {
+	if modified != nil {
+		t := modified.Add(time.Second - time.Nanosecond)
+		later = &t
+	}
+	if unmodified != nil {
+		t := unmodified.Add(time.Second)
+		earlier = &t
+	}
+	return later, earlier
 }
 
 // errIncomplete is the answer to a body that is shorter than it said.

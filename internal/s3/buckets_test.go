@@ -161,7 +161,7 @@ func TestBucketSettings(t *testing.T) {
 	wantCode(t, err, "NoSuchBucketPolicy")
 	_, err = c.PutBucketPolicy(ctx, &awss3.PutBucketPolicyInput{Bucket: b, Policy: aws.String(`{}`)})
 	wantCode(t, err, "MalformedPolicy")
-	policy := `{"Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"x","Sid":"insecure"}]}`
+	policy := `{"Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::settings/*","Sid":"insecure"}]}`
 	if _, err := c.PutBucketPolicy(ctx, &awss3.PutBucketPolicyInput{Bucket: b, Policy: &policy}); err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,7 @@ const (
 	codeMethodNotAllowed  fault.Code = "MethodNotAllowed"
 	codeStorageFull       fault.Code = "InsufficientStorage"
 	codeBadDigest         fault.Code = "BadDigest"
+	codeNoSuchUpload      fault.Code = "NoSuchUpload"
 	codeInternal          fault.Code = "InternalError"
 )
 
@@ -50,7 +51,10 @@ var statuses = map[fault.Code]int{
 	codeMethodNotAllowed:  http.StatusMethodNotAllowed,
 	codeStorageFull:       http.StatusInsufficientStorage,
 	codeBadDigest:         http.StatusBadRequest,
+	codeNoSuchUpload:      http.StatusNotFound,
 
+	"BadRequest":                            http.StatusBadRequest,
+	"InvalidTag":                            http.StatusBadRequest,
 	"NoSuchPublicAccessBlockConfiguration":  http.StatusNotFound,
 	"NoSuchLifecycleConfiguration":          http.StatusNotFound,
 	"ReplicationConfigurationNotFoundError": http.StatusNotFound,

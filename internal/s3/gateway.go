@@ -57,7 +57,7 @@ type Gateway struct {
 	server   *s3api.S3ApiServer
 	served   chan error
 
-	lifecycle sync.Mutex // held while a bucket is made or deleted
+	lifecycle sync.RWMutex // held while a bucket is made or deleted; who reads it waits until that is done
 	closing   sync.Once
 	closeErr  error
 }

@@ -198,6 +198,9 @@ func (g *Gateway) serve(w *recorder, r *request) error {
 	if r.Method == http.MethodPost && strings.HasPrefix(r.header.Get("Content-Type"), "multipart/form-data") {
 		return fault.New(codeNotImplemented, "This server does not take uploads of HTML forms (POST Object). Presign a PUT instead.")
 	}
+	if err := errors.Join(checkIDs(r.query), checkTagging(r.header.Get("X-Amz-Tagging"))); err != nil {
+		return err
+	}
 	if h, ok := g.own(r); ok {
 		return h(w, r)
 	}

@@ -59,7 +59,13 @@ func (g *Gateway) preauthorize(r *request) error {
 
 // handOver lets versitygw answer a request.
 func (g *Gateway) handOver(w *recorder, r *request) error {
-	return g.exchange(r, func(resp *http.Response) error { return relay(w, r, g, resp) })
+	defer g.sweep(r)
+	return g.exchange(r, func(resp *http.Response) error {
+		if g.vanished(r) { // whatever became of it: nothing may be acknowledged that is not there
+			return errNoSuchBucket(r.address.bucket)
+		}
+		return relay(w, r, g, resp)
+	})
 }
 
 // exchange sends a request to versitygw and gives its answer to use.
@@ -159,6 +165,9 @@ func (g *Gateway) settleCopySource(r *request, v *grant) error {
 		conditions = with(conditions, map[string][]string{"s3:VersionId": {version}})
 	}
 	if err := g.authorize(r.Context(), r.caller, action, source.arn(), conditions); err != nil {
+		return err
+	}
+	if err := checkVersion(version); err != nil {
 		return err
 	}
 	v.settle("s3:GetObject", asked, nil)

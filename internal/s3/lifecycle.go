@@ -3,7 +3,10 @@ package s3
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -56,6 +59,9 @@ func (g *Gateway) createBucket(w *recorder, r *request) error {
 	if _, taken := g.settings.get(bucket); taken {
 		return g.handOver(w, r) // versitygw says whose it is
 	}
+	if err := g.clear(bucket); err != nil {
+		return err
+	}
 	// The settings come first: a bucket without an owner must not exist, settings without a bucket do no harm.
 	if err := g.settings.put(bucket, settings{Owner: r.caller.account, Region: region, Created: time.Now().UTC().Truncate(time.Second)}); err != nil {
 		return err
@@ -93,6 +99,54 @@ func (g *Gateway) deleteBucket(w *recorder, r *request) error {
 func (g *Gateway) exists(bucket string) bool {
 	info, err := os.Lstat(filepath.Join(g.buckets, bucket))
 	return err == nil && info.IsDir()
+}
+
+// clear makes way for a new bucket: a crash in the middle of a write to a bucket that had just been deleted can leave a folder with uploads in it. Objects are never removed here: a folder
+// that has some but no settings was put there by hand.
+func (g *Gateway) clear(bucket string) error {
+	folder := filepath.Join(g.buckets, bucket)
+	if err := os.RemoveAll(filepath.Join(folder, reservedFolder)); err != nil {
+		return fmt.Errorf("uploads of an earlier bucket: %w", err)
+	}
+	if err := os.Remove(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("folder of an earlier bucket: %w", err)
+	}
+	return nil
+}
+
+// writes says whether a request may write an object.
+func (r *request) writes() bool {
+	return r.address.key != "" && (r.Method == http.MethodPut || r.Method == http.MethodPost)
+}
+
+// vanished says whether a request was a write whose bucket has been deleted since it was authorised. It waits for a deletion that is under way.
+func (g *Gateway) vanished(r *request) bool {
+	if !r.writes() {
+		return false
+	}
+	g.lifecycle.RLock()
+	defer g.lifecycle.RUnlock()
+	_, there := g.settings.get(r.address.bucket)
+	return !there
+}
+
+// sweep ends a write. Its bucket may have been deleted while the body came, and versitygw makes the folders that it misses: without this, the bucket's folder would be there again, with a part
+// of a dead upload in it that nobody can see, and a bucket of the name could not be made any more.
+func (g *Gateway) sweep(r *request) {
+	if !g.vanished(r) {
+		return
+	}
+	g.lifecycle.Lock()
+	defer g.lifecycle.Unlock()
+	bucket := r.address.bucket
+	if _, anew := g.settings.get(bucket); anew {
+		return
+	}
+	for _, folder := range []string{g.buckets, filepath.Join(filepath.Dir(g.buckets), versionsFolder)} {
+		if err := os.RemoveAll(filepath.Join(folder, bucket)); err != nil {
+			g.o.Log.Warn("what a write brought back of a deleted bucket stays", slog.String("bucket", bucket), slog.Any("error", err))
+		}
+	}
 }
 
 // dropChecksums removes the headers that are about a body that was replaced.

@@ -23,6 +23,9 @@ func (g *Gateway) own(r *request) (handler, bool) {
 	if r.address.key != "" || r.Method == http.MethodOptions {
 		return nil, false
 	}
+	if r.Method == http.MethodPost && r.query.Has("delete") {
+		return g.deleteObjects, true
+	}
 	for name := range r.query {
 		if methods, ok := subresources[name]; ok {
 			s, ok := methods[r.Method]
@@ -186,6 +189,9 @@ func putPolicy(g *Gateway, w *recorder, r *request, s settings) error {
 		return fault.New(codeMalformedPolicy, "Missing required field Statement")
 	}
 	if err := g.o.Authority.ValidateBucketPolicy(r.Context(), r.address.bucket, document); err != nil {
+		return err
+	}
+	if err := checkTargets(r.address.bucket, string(document)); err != nil {
 		return err
 	}
 	err = g.settings.change(r.address.bucket, func(v *settings) error {

@@ -3,7 +3,65 @@ package s3
 import (
 	"encoding/json"
 	"strings"
+
+	"github.com/sunaba-dev/sunaba/internal/fault"
 )
+
+// checkTargets refuses a bucket policy with statements that can never be about the bucket, as AWS does: a resource of another bucket, or an action of another
+// service. The authority knows what a policy is; which bucket it is put on is known here. A document that cannot be read is the authority's to refuse.
+func checkTargets(bucket, policy string) error {
+	var document struct{ Statement oneOrMany[statement] }
+	if err := json.Unmarshal([]byte(policy), &document); err != nil {
+		return nil
+	}
+	for _, s := range document.Statement {
+		for _, r := range s.Resource {
+			if !aboutBucket(bucket, r) {
+				return fault.New(codeMalformedPolicy, "Policy has invalid resource")
+			}
+		}
+		for _, a := range s.Action {
+			if service, _, _ := strings.Cut(a, ":"); a != "*" && !strings.EqualFold(service, "s3") {
+				return fault.New(codeMalformedPolicy, "Policy has invalid action")
+			}
+		}
+	}
+	return nil
+}
+
+// aboutBucket says whether a resource of a policy, with wildcards and variables, can be the bucket or something in it.
+func aboutBucket(bucket, resource string) bool {
+	if resource == "*" {
+		return true
+	}
+	fields := strings.SplitN(resource, ":", 6)
+	if len(fields) < 6 || fields[2] != "s3" {
+		return false
+	}
+	pattern, _, _ := strings.Cut(fields[5], "/")
+	return strings.Contains(pattern, "${") || matches(pattern, bucket)
+}
+
+// matches compares a name with a pattern of * and ?.
+func matches(pattern, name string) bool {
+	p, n, star, from := 0, 0, -1, 0
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, from = p, n
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
+			p++
+			n++
+		case star >= 0: // the last star takes one more
+			from++
+			p, n = star+1, from
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
 
 // isPublic says whether a bucket policy lets everyone in: an Allow for the principal *, without a condition that names fixed values of where requests come from.
 // Source: Amazon S3 user guide, "The meaning of public". A policy that cannot be read counts as public: it can only be refused for it.
@@ -27,6 +85,8 @@ type statement struct {
 	Effect       string
 	Principal    json.RawMessage
 	NotPrincipal json.RawMessage
+	Action       oneOrMany[string]
+	Resource     oneOrMany[string]
 	Condition    map[string]map[string]oneOrMany[any]
 }
 

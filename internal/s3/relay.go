@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -12,12 +13,18 @@ import (
 // hopHeaders are of versitygw's connection, or of versitygw.
 var hopHeaders = []string{"Connection", "Keep-Alive", "Transfer-Encoding", "Trailer", "Upgrade", "Server", "Date"}
 
+// metaPrefix begins the headers of an object's own metadata, as net/http writes them.
+const metaPrefix = "X-Amz-Meta-"
+
 var buffers = sync.Pool{New: func() any { b := make([]byte, 128<<10); return &b }}
 
 // relay passes versitygw's answer on.
 func relay(w *recorder, r *request, g *Gateway, resp *http.Response) error {
 	h := w.Header()
 	for name, values := range resp.Header {
+		if strings.HasPrefix(name, metaPrefix) { // clients show the names of metadata as they come, and S3 sends them in lower case
+			name = strings.ToLower(name)
+		}
 		h[name] = values
 		if name == "X-Amz-Request-Id" || name == "X-Amz-Id-2" { // versitygw sends them twice
 			h[name] = values[:1]
