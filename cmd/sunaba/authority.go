@@ -27,6 +27,7 @@ func (b bucketAuthority) Key(ctx context.Context, accessKeyID, sessionToken stri
 // Authorize implements s3.Authority.
 func (b bucketAuthority) Authorize(ctx context.Context, principal any, action, resource string, conditions map[string][]string, bucketPolicy []byte) error {
 	p, _ := principal.(iam.Principal) // the zero value is anonymous
+	b.Used(p, "s3", defaultRegion)
 	if owner := conditions["aws:ResourceAccount"]; owner != nil {
 		conditions["s3:ResourceAccount"] = owner
 	}

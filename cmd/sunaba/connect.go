@@ -28,15 +28,40 @@ func (c roleCredentials) Credentials(ctx context.Context) (network.Key, error) {
 	return network.Key{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.Secret, SessionToken: k.Token, Updated: time.Now(), Expires: k.Expires}, nil
 }
 
-// connect gives a session its view of AWS: S3 by its real names, and the role's credentials.
-func (i identities) connect(n *network.Network) func(codeinterpreter.Interpreter, codeinterpreter.Session) codeinterpreter.Connection {
-	return func(ci codeinterpreter.Interpreter, s codeinterpreter.Session) codeinterpreter.Connection {
-		role := iam.Handover{RoleARN: ci.ExecutionRole, Service: agentcoreService, SourceAccount: ci.Account, SourceARN: ci.ARN(), SessionName: s.ID, Duration: credentialsTime}
-		session := n.Open(network.Policy{Session: s.ID, Account: ci.Account, Region: ci.Region, Services: []string{"s3"}, RoleARN: ci.ExecutionRole,
-			Credentials: roleCredentials{i, role}})
-		return codeinterpreter.Connection{Network: session.Configure(), Relay: session.Relay, End: func(ctx context.Context) error {
-			_, err := i.EndSessions(ctx, iam.Sessions{Service: agentcoreService, SourceARN: ci.ARN(), Name: s.ID})
-			return err
-		}}
+// connector gives sessions their view of the world.
+type connector struct {
+	who     identities
+	network *network.Network
+	outside outside
+}
+
+// connect gives a session its view: in SANDBOX mode S3 by its real names, in the others every endpoint of AWS and the outside; and the role's credentials, if there is one. A
+// session in SANDBOX mode without a role sees nothing.
+func (c connector) connect(ci codeinterpreter.Interpreter, s codeinterpreter.Session) codeinterpreter.Connection {
+	p := network.Policy{Session: s.ID, Account: ci.Account, Region: ci.Region, Services: []string{"s3"}, Outside: c.outside.of(ci), MetadataV1: c.outside.imdsV1}
+	if p.Outside != nil {
+		p.Services = []string{network.AnyService}
+	} else if ci.ExecutionRole == "" {
+		return codeinterpreter.Connection{}
 	}
+	if ci.ExecutionRole != "" {
+		role := iam.Handover{RoleARN: ci.ExecutionRole, Service: agentcoreService, SourceAccount: ci.Account, SourceARN: ci.ARN(), SessionName: s.ID, Duration: credentialsTime}
+		p.RoleARN, p.Credentials = ci.ExecutionRole, roleCredentials{c.who, role}
+	}
+	if list, tagged := ci.Tags[bucketsTag]; tagged {
+		buckets, err := network.ParseBuckets(list)
+		if err != nil {
+			buckets = network.NoBuckets() // from before it was checked
+		}
+		p.Buckets = buckets
+	}
+	session := c.network.Open(p)
+	return codeinterpreter.Connection{Network: session.Configure(), Relay: session.Relay, End: func(ctx context.Context) error {
+		session.Close()
+		if ci.ExecutionRole == "" {
+			return nil
+		}
+		_, err := c.who.EndSessions(ctx, iam.Sessions{Service: agentcoreService, SourceARN: ci.ARN(), Name: s.ID})
+		return err
+	}}
 }

@@ -36,11 +36,14 @@ func (i identities) Lookup(ctx context.Context, accessKeyID, sessionToken string
 	return sigv4.Key{Secret: secret, Expires: expires, Principal: principal}, nil
 }
 
-// admit puts the caller, and what policies may ask of the request, into the context.
+// admit puts the caller, and what policies may ask of the request, into the context. It is called once a signature has been found valid, and notes that its key was used.
 func (i identities) admit(ctx context.Context, principal any, r *http.Request) (context.Context, server.Principal) {
 	p, ok := principal.(iam.Principal)
 	if !ok {
 		return ctx, server.Principal{}
+	}
+	if scope, ok := sigv4.ScopeOf(r); ok {
+		i.Used(p, scope.Service, scope.Region)
 	}
 	keys := map[string][]string{"aws:UserAgent": {r.UserAgent()}, "aws:SecureTransport": {"false"}}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
@@ -53,9 +56,20 @@ func (i identities) admit(ctx context.Context, principal any, r *http.Request) (
 	return iam.WithKeys(iam.WithPrincipal(ctx, p), keys), server.Principal{Account: p.Account, ARN: p.ARN}
 }
 
+// endSessions voids the temporary credentials that earlier runs of the server handed to sessions: those died with it, and what they held must not outlive them. It is called before the first session of
+// this run starts, and returns how many there were.
+func (i identities) endSessions(ctx context.Context) (int, error) {
+	return i.EndSessions(ctx, iam.Sessions{Service: agentcoreService})
+}
+
 // authorize implements the decision that wire.Service asks for.
 func (i identities) authorize(ctx context.Context, action string, t wire.Target) error {
 	return i.Authorize(ctx, iam.Request{Principal: iam.PrincipalOf(ctx), Action: action, Resource: t.Resource, Context: t.Context})
+}
+
+// authorizeWith is authorize for what has a policy of its own.
+func (i identities) authorizeWith(ctx context.Context, action string, t wire.Target, policy []byte) error {
+	return i.Authorize(ctx, iam.Request{Principal: iam.PrincipalOf(ctx), Action: action, Resource: t.Resource, Context: t.Context, ResourcePolicy: policy})
 }
 
 // checkRole decides whether an interpreter may have its execution role, as CreateCodeInterpreter does on AWS: at once. Terraform waits for new roles by this message.

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -20,15 +19,11 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"github.com/sunaba-dev/sunaba/internal/api/agentcore"
-	apiiam "github.com/sunaba-dev/sunaba/internal/api/iam"
-	apists "github.com/sunaba-dev/sunaba/internal/api/sts"
 	"github.com/sunaba-dev/sunaba/internal/codeinterpreter"
 	"github.com/sunaba-dev/sunaba/internal/fault"
 	"github.com/sunaba-dev/sunaba/internal/iam"
 	"github.com/sunaba-dev/sunaba/internal/image"
 	"github.com/sunaba-dev/sunaba/internal/installation"
-	"github.com/sunaba-dev/sunaba/internal/network"
 	"github.com/sunaba-dev/sunaba/internal/s3"
 	"github.com/sunaba-dev/sunaba/internal/sandbox"
 	"github.com/sunaba-dev/sunaba/internal/sandbox/gvisor"
@@ -36,7 +31,6 @@ import (
 	"github.com/sunaba-dev/sunaba/internal/server"
 	"github.com/sunaba-dev/sunaba/internal/sigv4"
 	"github.com/sunaba-dev/sunaba/internal/store"
-	"github.com/sunaba-dev/sunaba/internal/wire"
 )
 
 // memoryTarget makes the garbage collector work harder above it: large bodies must not double in garbage.
@@ -50,6 +44,7 @@ const stopTime = 2 * time.Minute
 
 func upCommand(s *settings) *cobra.Command {
 	var listen, imageName string
+	var out egressFlags
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run the server until SIGTERM or Ctrl-C",
@@ -61,7 +56,7 @@ func upCommand(s *settings) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			u := &up{s: s, log: log, listen: listen, imageName: imageName}
+			u := &up{s: s, log: log, listen: listen, imageName: imageName, egress: out}
 			return u.run(cmd.Context(), func(endpoint string) error {
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "ready %s\n", endpoint)
 				return err
@@ -70,6 +65,7 @@ func upCommand(s *settings) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&listen, "listen", defaultListen, "address and port to listen on; port 0 takes a free one")
 	cmd.Flags().StringVar(&imageName, "image", image.DefaultName, "image that Code Interpreter sessions start from")
+	out.add(cmd.Flags())
 	return cmd
 }
 
@@ -79,6 +75,7 @@ type up struct {
 	log       *slog.Logger
 	listen    string
 	imageName string
+	egress    egressFlags
 	cleanup   []func(context.Context) error // undoes the start, last first
 }
 
@@ -113,37 +110,37 @@ func (u *up) run(ctx context.Context, ready func(endpoint string) error) (err er
 		return err
 	}
 	u.later(driver.Close)
-	who := identities{iam.New(iam.Options{Store: db})}
-	ca, err := network.LoadCA(filepath.Join(dir.Path(), "ca.pem"))
-	if err != nil {
+	d := domains{who: identities{iam.New(iam.Options{Store: db, Log: u.log})}}
+	u.later(d.who.Close)
+	if n, err := d.who.endSessions(ctx); err != nil {
+		return err
+	} else if n > 0 {
+		u.log.Info("credentials of an earlier run's sessions are void", "sessions", n)
+	}
+	if err := u.stores(ctx, dir, db, &d); err != nil {
 		return err
 	}
 	var srv *server.Server // what sandboxes ask of AWS comes back to it
-	aws := network.New(network.Options{CA: ca, Log: u.log, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { srv.ServeHTTP(w, r) })})
-	u.later(func(context.Context) error { return aws.Close() })
-	interpreters, err := codeinterpreter.New(ctx, codeinterpreter.Options{Store: db, Driver: driver, Image: u.image(), Limits: hostLimits(dir.Path()),
-		Quota: codeinterpreter.DefaultQuota, Log: u.log, CheckRole: who.checkRole, Connect: who.connect(aws), NewID: func() string { return strings.ToLower(ulid.Make().String()) }})
+	connect, err := u.network(dir, d.who, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { srv.ServeHTTP(w, r) }))
 	if err != nil {
 		return err
 	}
-	u.later(interpreters.Close)
+	d.interpreters, err = codeinterpreter.New(ctx, codeinterpreter.Options{Store: db, Driver: driver, Image: u.image(), Limits: hostLimits(dir.Path()),
+		Quota: codeinterpreter.DefaultQuota, Log: u.log, CheckRole: d.who.checkRole, CheckNetwork: connect.outside.check, Connect: connect.connect,
+		NewID: func() string { return strings.ToLower(ulid.Make().String()) }})
+	if err != nil {
+		return err
+	}
+	u.later(d.interpreters.Close)
 	if err := os.MkdirAll(dir.RunDir(), 0o700); err != nil {
 		return err
 	}
-	buckets, err := s3.New(ctx, s3.Options{Dir: dir.S3Dir(), RunDir: dir.RunDir(), Region: defaultRegion, Authority: bucketAuthority{who}, Log: u.log})
+	buckets, err := s3.New(ctx, s3.Options{Dir: dir.S3Dir(), RunDir: dir.RunDir(), Region: defaultRegion, Authority: bucketAuthority{d.who}, Log: u.log})
 	if err != nil {
 		return err
 	}
 	u.later(buckets.Close)
-	srv = server.New(server.Options{
-		S3: buckets,
-		Services: []*wire.Service{
-			(&agentcore.API{Interpreters: interpreters, Authorize: who.authorize}).Service(),
-			(&apiiam.API{IAM: who.Service}).Service(),
-			(&apists.API{IAM: who.Service}).Service(),
-		},
-		Verifier: &sigv4.Verifier{Keys: who}, Admit: who.admit, Log: u.log, Version: version,
-	})
+	srv = server.New(server.Options{S3: buckets, Services: d.services(), Verifier: &sigv4.Verifier{Keys: d.who}, Admit: d.who.admit, ServiceOf: serviceOfHost, Log: u.log, Version: version})
 	u.later(func(ctx context.Context) error { return u.drain(ctx, srv) })
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()

@@ -134,7 +134,10 @@ type Options struct {
 	Log    *slog.Logger
 	// CheckRole decides whether an interpreter may have its execution role: the caller may hand it over, and it trusts the service for this interpreter. nil allows every role.
 	CheckRole func(ctx context.Context, i Interpreter) error
-	// Connect gives a session of an interpreter with an execution role its view of AWS: names, endpoints and the role's credentials. nil gives none, and sessions without a role never have one.
+	// CheckNetwork refuses, with a ValidationException, an interpreter whose network the server cannot give it, or whose tags about the network make no sense. It is asked before an interpreter is made
+	// or tagged; nil refuses nothing.
+	CheckNetwork func(i Interpreter) error
+	// Connect gives a session its view of the network: names, endpoints, the way out, the execution role's credentials; an empty Connection where there is nothing to see. nil gives none.
 	Connect func(i Interpreter, s Session) Connection
 	NewID   func() string // of sandboxes; see sandbox.Config.ID
 	Timeout time.Duration // of one synchronous tool call; 0 means AWS's 15 minutes

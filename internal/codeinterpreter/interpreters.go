@@ -57,6 +57,11 @@ func (s *Service) CreateInterpreter(ctx context.Context, scope Scope, in NewInte
 		now := time.Now().UTC()
 		i := Interpreter{Scope: scope, ID: in.Name + "-" + suffix(), Name: in.Name, Description: in.Description, ExecutionRole: in.ExecutionRole,
 			Network: in.Network, Status: Ready, Tags: in.Tags, CreatedAt: now, UpdatedAt: now}
+		if s.o.CheckNetwork != nil {
+			if err := s.o.CheckNetwork(i); err != nil {
+				return Interpreter{}, err
+			}
+		}
 		if i.ExecutionRole != "" && s.o.CheckRole != nil {
 			if err := s.o.CheckRole(ctx, i); err != nil {
 				return Interpreter{}, err
@@ -167,10 +172,22 @@ func (s *Service) Tag(ctx context.Context, scope Scope, resource string, tags ma
 	if err := checkTags(tags); err != nil {
 		return err
 	}
-	return s.changeTags(ctx, scope, resource, func(have map[string]string) error {
+	id, err := taggable(scope, resource)
+	if err != nil {
+		return err
+	}
+	i, err := s.o.Store.Interpreter(ctx, scope, id)
+	if err != nil {
+		return err
+	}
+	return s.o.Store.SetTags(ctx, scope, id, func(have map[string]string) error {
 		maps.Copy(have, tags)
 		if len(have) > maxTags {
 			return fault.New(fault.ServiceQuota, "A resource can have %d tags at most.", maxTags)
+		}
+		if s.o.CheckNetwork != nil {
+			i.Tags = have
+			return s.o.CheckNetwork(i)
 		}
 		return nil
 	})
@@ -188,20 +205,16 @@ func checkTags(tags map[string]string) error {
 
 // Untag removes tags from the interpreter with an ARN; keys that it does not have are ignored.
 func (s *Service) Untag(ctx context.Context, scope Scope, resource string, keys []string) error {
-	return s.changeTags(ctx, scope, resource, func(have map[string]string) error {
+	id, err := taggable(scope, resource)
+	if err != nil {
+		return err
+	}
+	return s.o.Store.SetTags(ctx, scope, id, func(have map[string]string) error {
 		for _, k := range keys {
 			delete(have, k)
 		}
 		return nil
 	})
-}
-
-func (s *Service) changeTags(ctx context.Context, scope Scope, resource string, change func(map[string]string) error) error {
-	id, err := taggable(scope, resource)
-	if err != nil {
-		return err
-	}
-	return s.o.Store.SetTags(ctx, scope, id, change)
 }
 
 // taggable returns the id in the ARN of an interpreter of this scope.

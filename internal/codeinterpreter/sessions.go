@@ -73,13 +73,17 @@ func (s *Service) start(ctx context.Context, scope Scope, i Interpreter, in NewS
 	}
 	config := sandbox.Config{ID: s.o.NewID(), Image: image, Limits: s.o.Limits, Guest: guestConfig(image, scope, record)}
 	var connection Connection
-	if i.ExecutionRole != "" && s.o.Connect != nil {
+	if s.o.Connect != nil {
 		connection = s.o.Connect(i, record)
 		config.Guest.Network, config.Relay = connection.Network, connection.Relay
 	}
 	box, err := s.o.Driver.Create(ctx, config)
 	if err != nil {
-		_, endErr := s.o.Store.EndSession(context.WithoutCancel(ctx), scope, record.ID, "The sandbox did not start.", time.Now())
+		ctx := context.WithoutCancel(ctx)
+		_, endErr := s.o.Store.EndSession(ctx, scope, record.ID, "The sandbox did not start.", time.Now())
+		if connection.End != nil {
+			endErr = errors.Join(endErr, connection.End(ctx))
+		}
 		return Session{}, errors.Join(fault.Wrap(err, "start the sandbox of session %s", record.ID), endErr)
 	}
 	l := &liveSession{Session: record, sandbox: box, connection: connection, slots: make(chan struct{}, s.o.Quota.Invocations), gone: make(chan struct{})}

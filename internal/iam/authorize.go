@@ -62,10 +62,18 @@ const (
 	identityBased policyKind = "identity-based"
 	resourceBased policyKind = "resource-based"
 	sessionPolicy policyKind = "session"
+	boundary      policyKind = "permissions boundary"
 )
 
+func (k policyKind) String() string {
+	if k == boundary {
+		return string(k)
+	}
+	return string(k) + " policy"
+}
+
 func (k policyKind) none(action string) string {
-	return " because no " + string(k) + " policy allows the " + action + " action"
+	return " because no " + k.String() + " allows the " + action + " action"
 }
 
 func (k policyKind) explicit() string {
@@ -73,7 +81,7 @@ func (k policyKind) explicit() string {
 	if k == identityBased {
 		article = "an "
 	}
-	return " with an explicit deny in " + article + string(k) + " policy"
+	return " with an explicit deny in " + article + k.String()
 }
 
 func denied(p Principal, action, resource, why string) error {
@@ -106,7 +114,7 @@ func (e *evaluation) run(ctx context.Context) error {
 	p.describe(e.query.Context)
 	e.query.Context.SetTime(now())
 
-	identity, session, err := e.own(ctx)
+	mine, err := e.own(ctx)
 	if err != nil {
 		return err
 	}
@@ -121,19 +129,22 @@ func (e *evaluation) run(ctx context.Context) error {
 		return e.unreadable
 	}
 	switch policy.Deny {
-	case identity:
+	case mine.identity:
 		return e.deny(identityBased.explicit())
-	case session:
+	case mine.boundary:
+		return e.deny(boundary.explicit())
+	case mine.session:
 		return e.deny(sessionPolicy.explicit())
 	case resource:
 		return e.deny(resourceBased.explicit())
 	}
-	return e.combine(identity == policy.Allow, session == policy.Allow, resource == policy.Allow, by, owner)
+	return e.combine(mine, resource == policy.Allow, by, owner)
 }
 
 // combine decides when nothing is denied explicitly.
-func (e *evaluation) combine(identity, session, resource bool, by policy.Match, owner string) error {
+func (e *evaluation) combine(mine decisions, resource bool, by policy.Match, owner string) error {
 	p := &e.r.Principal
+	identity, bounded, session := mine.identity == policy.Allow, mine.boundary == policy.Allow, mine.session == policy.Allow
 	switch {
 	case p.Kind == Anonymous || p.Kind == ServicePrincipal:
 		if resource {
@@ -141,9 +152,11 @@ func (e *evaluation) combine(identity, session, resource bool, by policy.Match, 
 		}
 		return e.deny(resourceBased.none(e.r.Action))
 	case owner == p.Account && resource && by == policy.BySession:
-		return nil // granted to the session itself, past its policies
+		return nil // granted to the session itself, past its policies and the role's boundary
 	case owner == p.Account && resource && by > policy.ByAccount:
 		identity = true
+		// What names a user is not limited by its boundary, what names a role is (User Guide, evaluation logic with resource-based policies).
+		bounded = bounded || by == policy.ByName && p.Kind == UserPrincipal
 	case (owner != p.Account || e.trust) && !resource:
 		if !identity {
 			return e.deny(identityBased.none(e.r.Action))
@@ -153,6 +166,8 @@ func (e *evaluation) combine(identity, session, resource bool, by policy.Match, 
 	switch {
 	case !identity:
 		return e.deny(identityBased.none(e.r.Action))
+	case !bounded:
+		return e.deny(boundary.none(e.r.Action))
 	case !session:
 		return e.deny(sessionPolicy.none(e.r.Action))
 	}
@@ -169,33 +184,82 @@ func (e *evaluation) deny(why string) error {
 	return denied(e.r.Principal, e.r.Action, e.r.Resource, why)
 }
 
-// own evaluates the principal's policies and those of its session.
-func (e *evaluation) own(ctx context.Context) (identity, session policy.Decision, err error) {
+// decisions are what a principal's own policies say. A principal that has no boundary, or no session policies, is allowed all by them.
+type decisions struct{ identity, boundary, session policy.Decision }
+
+// own evaluates the principal's policies, its boundary, and the policies of its session.
+func (e *evaluation) own(ctx context.Context) (d decisions, err error) {
+	d = decisions{policy.NoMatch, policy.Allow, policy.Allow}
 	p := &e.r.Principal
 	if p.Temporary && p.Kind != RoleSession && closedToSessionTokens(e.r.Action) {
-		return policy.Deny, policy.Allow, nil
+		d.identity = policy.Deny
+		return d, nil
 	}
-	session = policy.Allow
 	if len(p.narrowed) > 0 {
-		if session, err = e.any(p.narrowed); err != nil {
-			return policy.Deny, policy.Deny, err
+		if d.session, err = e.any(p.narrowed); err != nil {
+			return d, err
 		}
 	}
 	switch p.Kind {
 	case Anonymous, ServicePrincipal:
-		return policy.NoMatch, session, nil
+		return d, nil
 	case Root:
-		return policy.Allow, session, nil
+		d.identity = policy.Allow
+		return d, nil
 	}
-	documents, err := e.s.o.Store.Documents(ctx, p.entity)
+	g, err := e.s.grantedTo(ctx, p)
 	if fault.Is(err, NoSuchEntity) { // deleted since the key was looked up
-		return policy.Deny, session, nil
+		d.identity = policy.Deny
+		return d, nil
 	}
 	if err != nil {
-		return policy.Deny, policy.Deny, err
+		return d, err
 	}
-	identity, err = e.any(documents)
-	return identity, session, err
+	d.identity = g.policies.Evaluate(&e.query)
+	if g.boundary != nil {
+		d.boundary = g.boundary.Evaluate(&e.query)
+	}
+	return d, nil
+}
+
+// granted are the compiled policies that count for a user or a role.
+type granted struct {
+	policies *policy.Set
+	boundary *policy.Set // nil for none
+}
+
+// grantedTo returns the policies of a principal's user or role, from memory if nothing has changed since they were read.
+func (s *Service) grantedTo(ctx context.Context, p *Principal) (*granted, error) {
+	at := s.store.version()
+	if g, ok := s.granted.get(at, p.entity); ok {
+		return g, nil
+	}
+	texts, err := s.store.Documents(ctx, p.entity)
+	if err != nil {
+		return nil, err
+	}
+	g := &granted{}
+	if g.policies, err = s.set(p, texts.Policies...); err != nil {
+		return nil, err
+	}
+	if texts.Boundary != "" {
+		if g.boundary, err = s.set(p, texts.Boundary); err != nil {
+			return nil, err
+		}
+	}
+	s.granted.put(at, p.entity, g)
+	return g, nil
+}
+
+func (s *Service) set(p *Principal, texts ...string) (*policy.Set, error) {
+	documents := make([]*policy.Document, len(texts))
+	for i, text := range texts {
+		var err error
+		if documents[i], err = s.compiled.get(text, policy.Identity); err != nil {
+			return nil, fault.Wrap(err, "a stored policy of %s", p.ARN)
+		}
+	}
+	return policy.NewSet(documents...), nil
 }
 
 // closedToSessionTokens are the actions that credentials of GetSessionToken cannot be used for. Source: User Guide, GetSessionToken.

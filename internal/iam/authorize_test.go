@@ -286,12 +286,3 @@ func TestConcurrentDecisionsAndChanges(t *testing.T) {
 	wg.Wait()
 	want(t, s.Authorize(t.Context(), iam.Request{Principal: p, Action: getObject, Resource: object}), fault.AccessDenied, denyIdentity)
 }
-
-func BenchmarkAuthorize(b *testing.B) {
-	s, p := benchmarkService(b)
-	for b.Loop() {
-		if err := s.Authorize(b.Context(), iam.Request{Principal: p, Action: getObject, Resource: object}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -59,3 +59,39 @@ func (c *cache) put(k cacheKey, d *policy.Document) {
 	c.young[k] = d
 	c.size += len(k.text)
 }
+
+// known keeps what has been read of the records, by key, for as long as they do not change: a version that has passed counts no more.
+type known[V any] struct {
+	mu      sync.Mutex
+	version uint64
+	items   map[string]V
+	limit   int // items; beyond it all are forgotten, and what is in use comes back
+}
+
+func newKnown[V any](limit int) *known[V] {
+	return &known[V]{items: map[string]V{}, limit: limit}
+}
+
+// get returns what was read at a version of the records.
+func (k *known[V]) get(version uint64, key string) (v V, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if version == k.version {
+		v, ok = k.items[key]
+	}
+	return v, ok
+}
+
+// put remembers what was read. version must have been asked for before the reading: a change meanwhile makes the item one of the past.
+func (k *known[V]) put(version uint64, key string, v V) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if version < k.version {
+		return
+	}
+	if version > k.version || len(k.items) >= k.limit {
+		k.version = version
+		clear(k.items)
+	}
+	k.items[key] = v
+}

@@ -18,7 +18,7 @@ const (
 	defaultMaxSession = time.Hour
 )
 
-// NewEntity is what CreateRole and CreateUser take. Trust, Description and MaxSession are for roles.
+// NewEntity is what CreateRole, CreateUser, CreateGroup and CreateInstanceProfile take. Trust, Description and MaxSession are for roles.
 type NewEntity struct {
 	Ref
 	Path        string
@@ -26,13 +26,18 @@ type NewEntity struct {
 	Description string
 	MaxSession  time.Duration // 0 means an hour
 	Tags        map[string]string
+	Boundary    string // ARN of a managed policy, for users and roles; "" for none
 }
 
-// Create makes a user or a role.
+// Create makes a user, a role, a group or an instance profile.
 func (s *Service) Create(ctx context.Context, n NewEntity) (Entity, error) {
-	e := Entity{Ref: n.Ref, Tags: n.Tags, Trust: n.Trust, Description: n.Description, MaxSession: n.MaxSession, CreatedAt: now()}
+	e := Entity{Ref: n.Ref, Tags: n.Tags, Trust: n.Trust, Description: n.Description, MaxSession: n.MaxSession, Boundary: n.Boundary, CreatedAt: now()}
 	var err error
-	if err := checkName(string(n.Kind)+"Name", n.Name, entityName); err != nil {
+	form := entityName
+	if n.Kind == Group || n.Kind == InstanceProfile {
+		form = policyName // these may have names as long as those of policies
+	}
+	if err := checkName(string(n.Kind)+"Name", n.Name, form); err != nil {
 		return e, err
 	}
 	if e.Path, err = checkPath(n.Path, entityPath); err != nil {
@@ -41,9 +46,20 @@ func (s *Service) Create(ctx context.Context, n NewEntity) (Entity, error) {
 	if err := s.checkTags(n.Tags); err != nil {
 		return e, err
 	}
-	limit := s.o.Limits.Users
-	e.ID = newID("AIDA")
-	if n.Kind == Role {
+	if n.Boundary != "" {
+		if err := owns(n.Account, n.Boundary); err != nil {
+			return e, err
+		}
+	}
+	var limit int
+	switch n.Kind {
+	case User:
+		limit, e.ID = s.o.Limits.Users, newID("AIDA")
+	case Group:
+		limit, e.ID = s.o.Limits.Groups, newID("AGPA")
+	case InstanceProfile:
+		limit, e.ID = s.o.Limits.Profiles, newID("AIPA")
+	default:
 		limit, e.ID = s.o.Limits.Roles, newID("AROA")
 		if e.MaxSession == 0 {
 			e.MaxSession = defaultMaxSession
@@ -52,7 +68,7 @@ func (s *Service) Create(ctx context.Context, n NewEntity) (Entity, error) {
 			return e, err
 		}
 	}
-	return e, s.o.Store.CreateEntity(ctx, e, limit)
+	return e, s.store.CreateEntity(ctx, e, limit)
 }
 
 func (s *Service) checkRole(e Entity) error {
@@ -87,16 +103,20 @@ func Characters(document string) int {
 	return n
 }
 
-// Entity returns a user or a role.
-func (s *Service) Entity(ctx context.Context, r Ref) (Entity, error) { return s.o.Store.Entity(ctx, r) }
-
-// Entities lists users or roles by name.
-func (s *Service) Entities(ctx context.Context, account string, k EntityKind, pathPrefix string, p Page) ([]Entity, string, error) {
-	return s.o.Store.Entities(ctx, account, k, pathPrefix, p)
+// Entity returns a user, a role, a group or an instance profile.
+func (s *Service) Entity(ctx context.Context, r Ref) (Entity, error) {
+	e, err := s.store.Entity(ctx, r)
+	s.uses.ofRole(&e)
+	return e, err
 }
 
-// Delete removes a user or a role. Credentials of a role's sessions are void from then on.
-func (s *Service) Delete(ctx context.Context, r Ref) error { return s.o.Store.DeleteEntity(ctx, r) }
+// Entities lists users, roles, groups or instance profiles by name.
+func (s *Service) Entities(ctx context.Context, account string, k EntityKind, pathPrefix string, p Page) ([]Entity, string, error) {
+	return s.store.Entities(ctx, account, k, pathPrefix, p)
+}
+
+// Delete removes a user, a role, a group or an instance profile. Credentials of a role's sessions are void from then on.
+func (s *Service) Delete(ctx context.Context, r Ref) error { return s.store.DeleteEntity(ctx, r) }
 
 // SetTrust replaces the trust policy of a role.
 func (s *Service) SetTrust(ctx context.Context, r Ref, document string) error {
@@ -117,15 +137,15 @@ func (s *Service) Describe(ctx context.Context, r Ref, description *string, maxS
 }
 
 func (s *Service) change(ctx context.Context, r Ref, change func(*Entity)) (Entity, error) {
-	return s.o.Store.ChangeEntity(ctx, r, func(e *Entity) error {
+	return s.store.ChangeEntity(ctx, r, func(e *Entity) error {
 		change(e)
 		return s.checkRole(*e)
 	})
 }
 
-// Tag adds tags to a user or a role, or replaces the values of those it has.
+// Tag adds tags to a user, a role or an instance profile, or replaces the values of those it has.
 func (s *Service) Tag(ctx context.Context, r Ref, tags map[string]string) error {
-	_, err := s.o.Store.ChangeEntity(ctx, r, func(e *Entity) error {
+	_, err := s.store.ChangeEntity(ctx, r, func(e *Entity) error {
 		if err := s.checkTags(tags); err != nil {
 			return err
 		}
@@ -135,9 +155,9 @@ func (s *Service) Tag(ctx context.Context, r Ref, tags map[string]string) error 
 	return err
 }
 
-// Untag removes tags from a user or a role; keys that it does not have are ignored.
+// Untag removes tags from a user, a role or an instance profile; keys that it does not have are ignored.
 func (s *Service) Untag(ctx context.Context, r Ref, keys []string) error {
-	_, err := s.o.Store.ChangeEntity(ctx, r, func(e *Entity) error {
+	_, err := s.store.ChangeEntity(ctx, r, func(e *Entity) error {
 		for _, k := range keys {
 			dropTag(e.Tags, k)
 		}
@@ -146,60 +166,61 @@ func (s *Service) Untag(ctx context.Context, r Ref, keys []string) error {
 	return err
 }
 
-// PutInline adds an inline policy to a user or a role, or replaces it.
+// PutInline adds an inline policy to a user, a role or a group, or replaces it.
 func (s *Service) PutInline(ctx context.Context, r Ref, name, document string) error {
 	if err := checkName("policyName", name, policyName); err != nil {
 		return err
 	}
-	limit := s.o.Limits.UserInline
-	if r.Kind == Role {
-		limit = s.o.Limits.RoleInline
-	}
+	limit := map[EntityKind]int{User: s.o.Limits.UserInline, Role: s.o.Limits.RoleInline, Group: s.o.Limits.GroupInline}[r.Kind]
 	if _, err := s.compiled.get(document, policy.Identity); err != nil {
 		return err
 	}
-	return s.o.Store.PutInline(ctx, r, name, document, limit)
+	return s.store.PutInline(ctx, r, name, document, limit)
 }
 
 // Inline returns the text of an inline policy.
 func (s *Service) Inline(ctx context.Context, r Ref, name string) (string, error) {
-	return s.o.Store.Inline(ctx, r, name)
+	return s.store.Inline(ctx, r, name)
 }
 
-// Inlines lists the names of the inline policies of a user or a role.
+// Inlines lists the names of the inline policies of a user, a role or a group.
 func (s *Service) Inlines(ctx context.Context, r Ref, p Page) ([]string, string, error) {
-	return s.o.Store.Inlines(ctx, r, p)
+	return s.store.Inlines(ctx, r, p)
 }
 
 // DeleteInline removes an inline policy.
 func (s *Service) DeleteInline(ctx context.Context, r Ref, name string) error {
-	return s.o.Store.DeleteInline(ctx, r, name)
+	return s.store.DeleteInline(ctx, r, name)
 }
 
 // CreateAccessKey makes a key for a user. Its secret is never shown again.
 func (s *Service) CreateAccessKey(ctx context.Context, r Ref) (AccessKey, error) {
 	k := AccessKey{ID: newID("AKIA"), Secret: newSecret(), UserName: r.Name, Active: true, CreatedAt: now()}
-	return k, s.o.Store.CreateAccessKey(ctx, r, k, s.o.Limits.Keys)
+	return k, s.store.CreateAccessKey(ctx, r, k, s.o.Limits.Keys)
 }
 
 // AccessKeys lists a user's keys, without their secrets.
 func (s *Service) AccessKeys(ctx context.Context, r Ref, p Page) ([]AccessKey, string, error) {
-	return s.o.Store.AccessKeys(ctx, r, p)
+	return s.store.AccessKeys(ctx, r, p)
 }
 
 // SetAccessKey makes a user's key usable or not.
 func (s *Service) SetAccessKey(ctx context.Context, r Ref, id string, active bool) error {
-	return s.o.Store.SetAccessKey(ctx, r, id, active)
+	return s.store.SetAccessKey(ctx, r, id, active)
 }
 
 // DeleteAccessKey removes a user's key.
 func (s *Service) DeleteAccessKey(ctx context.Context, r Ref, id string) error {
-	return s.o.Store.DeleteAccessKey(ctx, r, id)
+	return s.store.DeleteAccessKey(ctx, r, id)
 }
 
 // AccessKeyUse returns whose a key is, and its last use.
 func (s *Service) AccessKeyUse(ctx context.Context, account, id string) (userName string, u Use, err error) {
-	return s.o.Store.AccessKeyUse(ctx, account, id)
+	userName, u, err = s.store.AccessKeyUse(ctx, account, id)
+	if err != nil {
+		return userName, u, err
+	}
+	return userName, s.uses.ofKey(id, u), nil
 }
 
 // RefOf returns the user or role that an ARN names; ok is false for an ARN of anything else. The path is to be compared with the entity's own.

@@ -2,11 +2,12 @@
 // decision whether a principal may do something.
 //
 // It knows neither HTTP nor SQL: a [Store] keeps the records, and errors are coded faults. Behaviour follows the models of iam (2010-05-08) and sts (2011-06-15), and
-// the IAM User Guide for how decisions combine. Nothing is cached that a change could make untrue: policies are read for every decision, only their compiled form is kept.
+// the IAM User Guide for how decisions combine. Keys and compiled policies are held in memory for as long as nothing changes; see watched.
 package iam
 
 import (
 	"context"
+	"log/slog"
 	"regexp"
 	"strings"
 	"time"
@@ -31,8 +32,11 @@ type EntityKind string
 
 // The kinds of entities that policies can be on.
 const (
-	Role EntityKind = "role"
-	User EntityKind = "user"
+	Role  EntityKind = "role"
+	User  EntityKind = "user"
+	Group EntityKind = "group" // of users: no principal itself
+
+	InstanceProfile EntityKind = "instance-profile" // holds a role for an instance: a record, policies cannot be on it
 )
 
 // Ref names an entity.
@@ -42,13 +46,14 @@ type Ref struct {
 	Name    string
 }
 
-// Entity is a user or a role.
+// Entity is a user, a role, a group or an instance profile.
 type Entity struct {
 	Ref
 	Path      string // "/" or "/a/b/"
-	ID        string // AIDA... or AROA...: unlike the name, it is never used again
+	ID        string // AIDA..., AROA..., AGPA... or AIPA...: unlike the name, it is never used again
 	Tags      map[string]string
 	CreatedAt time.Time
+	Boundary  string // ARN of the managed policy that is the permissions boundary of a user or a role; "" for none
 
 	// Roles only.
 	Trust          string // JSON
@@ -72,6 +77,7 @@ type Policy struct {
 	Description string
 	Default     int // number of the version that counts
 	Attachments int
+	Boundaries  int // users and roles that it bounds
 	Tags        map[string]string
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
@@ -115,6 +121,30 @@ type Page struct {
 type Filter struct {
 	PathPrefix   string
 	OnlyAttached bool
+	As           Usage
+}
+
+// Usage is what a managed policy is used as.
+type Usage int
+
+// The usages. A policy can be used as both.
+const (
+	AsAnything Usage = iota
+	AsPermissions
+	AsBoundary
+)
+
+// EntityFilter selects the entities that a managed policy is used on.
+type EntityFilter struct {
+	Kind       EntityKind // "" for all
+	PathPrefix string
+	As         Usage
+}
+
+// Documents are the texts of the policies that count for a user or a role.
+type Documents struct {
+	Policies []string
+	Boundary string // "" for none
 }
 
 // Store keeps the records. Implementations answer with the faults of this package: NoSuchEntity for what is not there, EntityAlreadyExists for names that differ in case at most,
@@ -138,7 +168,7 @@ type Store interface {
 	Policy(ctx context.Context, arn string) (Policy, error)
 	Policies(ctx context.Context, account string, f Filter, p Page) (items []Policy, next string, err error)
 	ChangePolicyTags(ctx context.Context, arn string, change func(tags map[string]string) error) error
-	// DeletePolicy fails with DeleteConflict while the policy is attached, or has versions beside the default one.
+	// DeletePolicy fails with DeleteConflict while the policy is attached or a boundary, or has versions beside the default one.
 	DeletePolicy(ctx context.Context, arn string) error
 	CreateVersion(ctx context.Context, arn, document string, makeDefault bool, limit int, at time.Time) (Version, error)
 	Version(ctx context.Context, arn string, number int) (Version, error)
@@ -150,7 +180,15 @@ type Store interface {
 	Attach(ctx context.Context, r Ref, policyARN string, limit int) error
 	Detach(ctx context.Context, r Ref, policyARN string) error
 	Attached(ctx context.Context, r Ref, pathPrefix string, p Page) (items []Policy, next string, err error)
-	AttachedTo(ctx context.Context, policyARN string, k EntityKind, pathPrefix string, p Page) (items []Entity, next string, err error)
+	AttachedTo(ctx context.Context, policyARN string, f EntityFilter, p Page) (items []Entity, next string, err error)
+	// SetBoundary replaces the permissions boundary of a user or a role; "" takes it away.
+	SetBoundary(ctx context.Context, r Ref, policyARN string) error
+
+	// AddMember puts a user into a group, and does nothing when it is in there already; limit bounds the groups of the user. Or it puts a role into an instance profile; limit bounds the roles in it.
+	AddMember(ctx context.Context, holder Ref, member string, limit int) error
+	RemoveMember(ctx context.Context, holder Ref, member string) error
+	Members(ctx context.Context, holder Ref, p Page) (members []Entity, next string, err error)
+	Holders(ctx context.Context, member Ref, p Page) (holders []Entity, next string, err error)
 
 	CreateAccessKey(ctx context.Context, r Ref, k AccessKey, limit int) error
 	AccessKeys(ctx context.Context, r Ref, p Page) (items []AccessKey, next string, err error)
@@ -164,51 +202,73 @@ type Store interface {
 	CreateTemporary(ctx context.Context, s Session, forget time.Time) error
 	// EndTemporary deletes temporary credentials and returns how many there were.
 	EndTemporary(ctx context.Context, which Sessions) (int, error)
-	// Used notes the use of a key, and of the role whose session it is.
-	Used(ctx context.Context, accessKeyID string, u Use) error
+	// Used notes uses of keys, and of the roles whose sessions they are. Keys and roles that are gone, and uses that are older than the one on record, are passed over.
+	Used(ctx context.Context, uses []KeyUse) error
 
-	// Documents returns the policies that are on an entity: inline, and the default versions of those attached. NoSuchEntity when the entity is gone.
-	Documents(ctx context.Context, entityID string) ([]string, error)
+	// Documents returns what counts for an entity at one moment: the policies on it and on the groups that it is in, inline ones and the default versions of those attached, and its boundary.
+	// NoSuchEntity when the entity is gone.
+	Documents(ctx context.Context, entityID string) (Documents, error)
 }
 
 // Limits are what an account may have.
 type Limits struct {
 	Roles, Users, Policies      int
+	Groups, GroupsPerUser       int
+	Profiles, RolesPerProfile   int
 	Attached                    int // managed policies on one entity
 	Versions                    int // of one managed policy
 	Keys                        int // of one user
 	RoleInline, UserInline      int // characters of all inline policies of one entity, without white space
+	GroupInline                 int // the same
 	ManagedDocument, TrustBytes int // characters of one document, without white space
 	Tags                        int
 }
 
 // DefaultLimits are AWS's. Source: IAM and STS quotas.
 var DefaultLimits = Limits{Roles: 1000, Users: 5000, Policies: 1500, Attached: 10, Versions: 5, Keys: 2, RoleInline: 10240, UserInline: 2048,
+	Groups: 300, GroupsPerUser: 10, GroupInline: 5120, Profiles: 1000, RolesPerProfile: 1,
 	ManagedDocument: 6144, TrustBytes: 2048, Tags: 50}
 
 // Options configure a Service.
 type Options struct {
-	Store  Store
-	Limits Limits // the zero value means AWS's
+	Store  Store        // the Service must be the only one that changes it
+	Limits Limits       // the zero value means AWS's
+	Log    *slog.Logger // of what fails in the background; nil for none
 }
 
 // Service is IAM and STS.
 type Service struct {
 	o        Options
+	store    *watched
 	compiled *cache
-	uses     *throttle
+	holders  *known[*holder]  // by access key
+	granted  *known[*granted] // by id of the user or role
+	uses     *uses
 }
+
+// What is held in memory of what is in use: a key is about a kilobyte, an entity's policies a few times their text.
+const (
+	maxHolders = 4096
+	maxGranted = 1024
+)
 
 // New returns a service.
 func New(o Options) *Service {
 	if o.Limits == (Limits{}) {
 		o.Limits = DefaultLimits
 	}
-	return &Service{o: o, compiled: newCache(), uses: newThrottle()}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{o: o, store: &watched{Store: o.Store}, compiled: newCache(), holders: newKnown[*holder](maxHolders), granted: newKnown[*granted](maxGranted),
+		uses: newUses(o.Store.Used, o.Log)}
 }
 
 // NotFound is the answer about something that is not there.
 func NotFound(what, name string) error {
+	if what == string(InstanceProfile) {
+		return fault.New(NoSuchEntity, "Instance Profile %s cannot be found.", name)
+	}
 	return fault.New(NoSuchEntity, "The %s with name %s cannot be found.", what, name)
 }
 

@@ -6,7 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"maps"
-	"sync"
+	"strings"
 	"time"
 )
 
@@ -58,7 +58,7 @@ type Sessions struct {
 
 // Key returns an access key's secret and whom it stands for. sessionToken is what the request carries, "" if nothing.
 func (s *Service) Key(ctx context.Context, accessKeyID, sessionToken string) (secret string, p Principal, expires time.Time, err error) {
-	c, found, err := s.o.Store.Credential(ctx, accessKeyID)
+	c, found, err := s.holder(ctx, accessKeyID)
 	switch {
 	case err != nil:
 		return "", p, expires, err
@@ -67,7 +67,7 @@ func (s *Service) Key(ctx context.Context, accessKeyID, sessionToken string) (se
 	case c.Session == nil && sessionToken != "":
 		return "", p, expires, ErrInvalidToken
 	case c.Session == nil:
-		return c.Secret, principalOf(c), expires, nil
+		return c.Secret, c.principal, expires, nil
 	}
 	hash := hashToken(sessionToken)
 	if subtle.ConstantTimeCompare(hash, c.Session.TokenHash) != 1 {
@@ -76,7 +76,28 @@ func (s *Service) Key(ctx context.Context, accessKeyID, sessionToken string) (se
 	if !time.Now().Before(c.Session.ExpiresAt) {
 		return "", p, expires, ErrExpiredToken
 	}
-	return c.Secret, principalOf(c), c.Session.ExpiresAt, nil
+	return c.Secret, c.principal, c.Session.ExpiresAt, nil
+}
+
+// holder is a credential with the principal that it stands for.
+type holder struct {
+	Credential
+	principal Principal
+}
+
+// holder returns a credential, from memory if nothing has changed since it was read. One that does not exist is looked for every time: strangers' guesses must not fill the memory.
+func (s *Service) holder(ctx context.Context, accessKeyID string) (*holder, bool, error) {
+	at := s.store.version()
+	if h, ok := s.holders.get(at, accessKeyID); ok {
+		return h, true, nil
+	}
+	c, found, err := s.store.Credential(ctx, accessKeyID)
+	if err != nil || !found {
+		return nil, false, err
+	}
+	h := &holder{c, principalOf(c)}
+	s.holders.put(at, strings.Clone(accessKeyID), h)
+	return h, true, nil
 }
 
 func hashToken(token string) []byte {
@@ -116,7 +137,7 @@ func sessionARN(role Entity, session string) string {
 
 // KeyAccount returns the account that an access key belongs to.
 func (s *Service) KeyAccount(ctx context.Context, accessKeyID string) (string, error) {
-	c, found, err := s.o.Store.Credential(ctx, accessKeyID)
+	c, found, err := s.store.Credential(ctx, accessKeyID)
 	if err == nil && !found {
 		err = invalid("accessKeyId", "Member must be an access key of this server")
 	}
@@ -128,40 +149,5 @@ func (s *Service) EndSessions(ctx context.Context, which Sessions) (int, error) 
 	if which == (Sessions{}) { // by mistake: it would void everyone's
 		return 0, nil
 	}
-	return s.o.Store.EndTemporary(ctx, which)
-}
-
-// Used notes that a key signed a valid request. The record is exact to a quarter of an hour only, so that not every request costs a write.
-func (s *Service) Used(ctx context.Context, accessKeyID, service, region string) error {
-	u := Use{At: now(), Service: service, Region: region}
-	if !s.uses.due(accessKeyID, u.At) {
-		return nil
-	}
-	return s.o.Store.Used(ctx, accessKeyID, u)
-}
-
-const (
-	useExactness = 15 * time.Minute
-	maxUses      = 10_000 // keys remembered
-)
-
-// throttle says for each key whether its use is to be noted again.
-type throttle struct {
-	mu   sync.Mutex
-	last map[string]time.Time
-}
-
-func newThrottle() *throttle { return &throttle{last: map[string]time.Time{}} }
-
-func (t *throttle) due(id string, at time.Time) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if last, ok := t.last[id]; ok && at.Sub(last) < useExactness {
-		return false
-	}
-	if len(t.last) >= maxUses {
-		clear(t.last)
-	}
-	t.last[id] = at
-	return true
+	return s.store.EndTemporary(ctx, which)
 }

@@ -38,7 +38,7 @@ func (s *Service) CreatePolicy(ctx context.Context, n NewPolicy) (Policy, error)
 	if err := s.checkDocument(n.Document, policy.Identity, s.o.Limits.ManagedDocument, "PolicySize"); err != nil {
 		return p, err
 	}
-	return p, s.o.Store.CreatePolicy(ctx, p, n.Document, s.o.Limits.Policies)
+	return p, s.store.CreatePolicy(ctx, p, n.Document, s.o.Limits.Policies)
 }
 
 // Policy returns a managed policy of an account.
@@ -46,7 +46,7 @@ func (s *Service) Policy(ctx context.Context, account, arn string) (Policy, erro
 	if err := owns(account, arn); err != nil {
 		return Policy{}, err
 	}
-	return s.o.Store.Policy(ctx, arn)
+	return s.store.Policy(ctx, arn)
 }
 
 // owns fails unless an ARN is that of a managed policy of the account.
@@ -62,7 +62,7 @@ func owns(account, arn string) error {
 
 // Policies lists the managed policies of an account by name.
 func (s *Service) Policies(ctx context.Context, account string, f Filter, p Page) ([]Policy, string, error) {
-	return s.o.Store.Policies(ctx, account, f, p)
+	return s.store.Policies(ctx, account, f, p)
 }
 
 // DeletePolicy removes a managed policy.
@@ -70,7 +70,7 @@ func (s *Service) DeletePolicy(ctx context.Context, account, arn string) error {
 	if err := owns(account, arn); err != nil {
 		return err
 	}
-	return s.o.Store.DeletePolicy(ctx, arn)
+	return s.store.DeletePolicy(ctx, arn)
 }
 
 // TagPolicy adds tags to a managed policy, or replaces the values of those it has.
@@ -78,7 +78,7 @@ func (s *Service) TagPolicy(ctx context.Context, account, arn string, tags map[s
 	if err := owns(account, arn); err != nil {
 		return err
 	}
-	return s.o.Store.ChangePolicyTags(ctx, arn, func(have map[string]string) error {
+	return s.store.ChangePolicyTags(ctx, arn, func(have map[string]string) error {
 		if err := s.checkTags(tags); err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func (s *Service) UntagPolicy(ctx context.Context, account, arn string, keys []s
 	if err := owns(account, arn); err != nil {
 		return err
 	}
-	return s.o.Store.ChangePolicyTags(ctx, arn, func(have map[string]string) error {
+	return s.store.ChangePolicyTags(ctx, arn, func(have map[string]string) error {
 		for _, k := range keys {
 			dropTag(have, k)
 		}
@@ -108,7 +108,7 @@ func (s *Service) CreateVersion(ctx context.Context, account, arn, document stri
 	if err := s.checkDocument(document, policy.Identity, s.o.Limits.ManagedDocument, "PolicySize"); err != nil {
 		return Version{}, err
 	}
-	return s.o.Store.CreateVersion(ctx, arn, document, makeDefault, s.o.Limits.Versions, now())
+	return s.store.CreateVersion(ctx, arn, document, makeDefault, s.o.Limits.Versions, now())
 }
 
 // Version returns a version of a managed policy.
@@ -116,7 +116,7 @@ func (s *Service) Version(ctx context.Context, account, arn string, number int) 
 	if err := owns(account, arn); err != nil {
 		return Version{}, err
 	}
-	return s.o.Store.Version(ctx, arn, number)
+	return s.store.Version(ctx, arn, number)
 }
 
 // Versions lists the versions of a managed policy, the newest first.
@@ -124,7 +124,7 @@ func (s *Service) Versions(ctx context.Context, account, arn string, p Page) ([]
 	if err := owns(account, arn); err != nil {
 		return nil, "", err
 	}
-	return s.o.Store.Versions(ctx, arn, p)
+	return s.store.Versions(ctx, arn, p)
 }
 
 // SetDefaultVersion makes another version of a managed policy the one that counts.
@@ -132,7 +132,7 @@ func (s *Service) SetDefaultVersion(ctx context.Context, account, arn string, nu
 	if err := owns(account, arn); err != nil {
 		return err
 	}
-	return s.o.Store.SetDefaultVersion(ctx, arn, number, now())
+	return s.store.SetDefaultVersion(ctx, arn, number, now())
 }
 
 // DeleteVersion removes a version that is not the default one.
@@ -140,34 +140,44 @@ func (s *Service) DeleteVersion(ctx context.Context, account, arn string, number
 	if err := owns(account, arn); err != nil {
 		return err
 	}
-	return s.o.Store.DeleteVersion(ctx, arn, number)
+	return s.store.DeleteVersion(ctx, arn, number)
 }
 
-// Attach puts a managed policy on a user or a role.
+// Attach puts a managed policy on a user, a role or a group.
 func (s *Service) Attach(ctx context.Context, r Ref, arn string) error {
 	if err := owns(r.Account, arn); err != nil {
 		return err
 	}
-	return s.o.Store.Attach(ctx, r, arn, s.o.Limits.Attached)
+	return s.store.Attach(ctx, r, arn, s.o.Limits.Attached)
 }
 
-// Detach takes a managed policy off a user or a role.
+// Detach takes a managed policy off a user, a role or a group.
 func (s *Service) Detach(ctx context.Context, r Ref, arn string) error {
 	if err := owns(r.Account, arn); err != nil {
 		return err
 	}
-	return s.o.Store.Detach(ctx, r, arn)
+	return s.store.Detach(ctx, r, arn)
 }
 
-// Attached lists the managed policies on a user or a role.
+// Attached lists the managed policies on a user, a role or a group.
 func (s *Service) Attached(ctx context.Context, r Ref, pathPrefix string, p Page) ([]Policy, string, error) {
-	return s.o.Store.Attached(ctx, r, pathPrefix, p)
+	return s.store.Attached(ctx, r, pathPrefix, p)
 }
 
-// AttachedTo lists the users or roles that a managed policy is on; an empty kind means both.
-func (s *Service) AttachedTo(ctx context.Context, account, arn string, k EntityKind, pathPrefix string, p Page) ([]Entity, string, error) {
+// AttachedTo lists the users, roles or groups that a managed policy is used on.
+func (s *Service) AttachedTo(ctx context.Context, account, arn string, f EntityFilter, p Page) ([]Entity, string, error) {
 	if err := owns(account, arn); err != nil {
 		return nil, "", err
 	}
-	return s.o.Store.AttachedTo(ctx, arn, k, pathPrefix, p)
+	return s.store.AttachedTo(ctx, arn, f, p)
+}
+
+// SetBoundary makes a managed policy the permissions boundary of a user or a role, in place of the one that it has; "" takes it away.
+func (s *Service) SetBoundary(ctx context.Context, r Ref, arn string) error {
+	if arn != "" {
+		if err := owns(r.Account, arn); err != nil {
+			return err
+		}
+	}
+	return s.store.SetBoundary(ctx, r, arn)
 }

@@ -80,7 +80,7 @@ func (s *Service) role(ctx context.Context, arn string) (Entity, error) {
 	if !ok || r.Kind != Role {
 		return Entity{}, NotFound("role", arn)
 	}
-	e, err := s.o.Store.Entity(ctx, r)
+	e, err := s.store.Entity(ctx, r)
 	if err == nil && e.ARN() != arn { // the path is part of the name here
 		err = NotFound("role", arn)
 	}
@@ -163,7 +163,7 @@ func (s *Service) sessionPolicies(ctx context.Context, account string, in Assume
 		if err != nil {
 			return nil, err
 		}
-		v, err := s.o.Store.Version(ctx, arn, p.Default)
+		v, err := s.store.Version(ctx, arn, p.Default)
 		if err != nil {
 			return nil, err
 		}
@@ -242,7 +242,7 @@ func (s *Service) issue(ctx context.Context, n Session, role *Entity) (Credentia
 		size += len(k) + len(v)
 	}
 	c.PackedSize = min(packed(size), 100)
-	return c, s.o.Store.CreateTemporary(ctx, n, n.CreatedAt.Add(-keepExpired))
+	return c, s.store.CreateTemporary(ctx, n, n.CreatedAt.Add(-keepExpired))
 }
 
 // Handover is how a service takes the role that it was given for a resource.

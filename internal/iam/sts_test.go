@@ -302,7 +302,6 @@ func TestTokensSurviveARestart(t *testing.T) {
 type memory struct {
 	iam.Store
 	session iam.Session
-	uses    int
 }
 
 func (m *memory) CreateTemporary(_ context.Context, s iam.Session, _ time.Time) error {
@@ -314,7 +313,7 @@ func (m *memory) Credential(context.Context, string) (iam.Credential, bool, erro
 	return iam.Credential{Secret: m.session.Secret, Active: true, Account: account, Session: &m.session}, true, nil
 }
 
-func (m *memory) Used(context.Context, string, iam.Use) error { m.uses++; return nil }
+func (m *memory) Used(context.Context, []iam.KeyUse) error { return nil }
 
 func TestTokensExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -331,20 +330,6 @@ func TestTokensExpire(t *testing.T) {
 		}
 		if _, _, _, err = s.Key(t.Context(), c.AccessKeyID, "guess"); !errors.Is(err, iam.ErrInvalidToken) {
 			t.Error("who has no token must not learn that it has expired", err)
-		}
-	})
-}
-
-func TestUseIsNotedOnceInAWhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := &memory{}
-		s := iam.New(iam.Options{Store: m})
-		for range 31 {
-			must(t, s.Used(t.Context(), "AKIA", "s3", "us-west-2"))
-			time.Sleep(time.Minute)
-		}
-		if m.uses != 3 {
-			t.Errorf("%d writes in half an hour, want 3", m.uses)
 		}
 	})
 }

@@ -165,14 +165,25 @@ func (f *front) answer(w http.ResponseWriter, r *http.Request) {
 	if c == nil {
 		panic(http.ErrAbortHandler) // ConnContext has set it for every connection of Accept
 	}
-	if c.listener == listenMetadata {
+	switch {
+	case c.to != nil:
+		c.to.forward(w, r, f.o.Log)
+		return
+	case c.listener == listenMetadata:
 		c.session.metadata.ServeHTTP(w, r)
+		return
+	case c.listener == listenContainer:
+		c.session.metadata.serveContainer(w, r)
 		return
 	}
 	host, status, why := c.session.policy.judge(r)
 	if status != 0 {
 		f.o.Log.Debug("a sandbox's request was refused", "session", c.session.policy.Session, "host", clip(r.Host), "reason", why)
 		w.Header().Set("Connection", "close")
+		if host.Service == "s3" && status == http.StatusForbidden {
+			accessDenied(w, why)
+			return
+		}
 		http.Error(w, why, status)
 		return
 	}
@@ -194,6 +205,11 @@ func (p Policy) judge(r *http.Request) (h Host, status int, why string) {
 	}
 	if scope, signed := sigv4.ScopeOf(r); signed && scope.Service != h.Service {
 		return h, http.StatusForbidden, "The request is signed for another service than its host is of."
+	}
+	if h.Service == "s3" && p.Buckets != nil {
+		if why := p.Buckets.judge(r, h); why != "" {
+			return h, http.StatusForbidden, why
+		}
 	}
 	return h, 0, ""
 }

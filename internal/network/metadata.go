@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -26,20 +27,22 @@ const (
 	domain        = "amazonaws.com"
 )
 
-// metadata is the instance metadata service of one session, version 2 alone: version 1 gives credentials to whoever makes a program fetch a URL.
+// metadata is the instance metadata service of one session, version 2 alone unless the policy says otherwise: version 1 gives credentials to whoever makes a program fetch a URL.
 type metadata struct {
 	policy Policy
 	secret []byte // what the session's tokens are made with: no other session's are worth anything
 	log    *slog.Logger
 	began  time.Time
 	leaves map[string]string // what does not change, by path
+	// authorization is the token of container credentials, which the session's programs have in their environment.
+	authorization string
 
 	mu  sync.Mutex
 	key Key
 }
 
 func newMetadata(p Policy, secret string, log *slog.Logger) *metadata {
-	m := &metadata{policy: p, secret: []byte(secret), log: log, began: time.Now().UTC()}
+	m := &metadata{policy: p, secret: []byte(secret), log: log, began: time.Now().UTC(), authorization: rand.Text()}
 	id := m.identity()
 	m.leaves = map[string]string{
 		"meta-data/ami-id":                      id.ImageID,
@@ -106,7 +109,7 @@ func (m *metadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		fail(w, http.StatusMethodNotAllowed)
 		return
-	case !m.valid(r.Header.Get(tokenHeader), time.Now()):
+	case !m.admits(r, time.Now()):
 		fail(w, http.StatusUnauthorized)
 		return
 	}
@@ -164,6 +167,15 @@ func (m *metadata) valid(token string, now time.Time) bool {
 	return now.UnixMilli() < int64(binary.BigEndian.Uint64(b))
 }
 
+// admits reports whether a request may read: with a token of this session, or without any where version 1 is served. As on AWS, a wrong token is wrong there too.
+func (m *metadata) admits(r *http.Request, now time.Time) bool {
+	token := r.Header.Get(tokenHeader)
+	if token == "" && m.policy.MetadataV1 && len(r.Header.Values("X-Forwarded-For")) == 0 {
+		return true
+	}
+	return m.valid(token, now)
+}
+
 func (m *metadata) get(w http.ResponseWriter, r *http.Request, path string) {
 	const credentials = "meta-data/iam/security-credentials"
 	switch path {
@@ -195,12 +207,17 @@ func (m *metadata) credentials(ctx context.Context) string {
 	now := time.Now()
 	key, err := m.current(ctx, now)
 	if err != nil {
-		m.log.Warn("a session's role gave no credentials", "session", m.policy.Session, "role", m.policy.RoleARN, "error", err)
-		return document(map[string]string{"Code": "AssumeRoleUnauthorizedAccess", "LastUpdated": stamp(now),
-			"Message": "The session's execution role cannot be assumed: it does not exist any more, or does not trust the service."})
+		m.unavailable(err)
+		return document(map[string]string{"Code": "AssumeRoleUnauthorizedAccess", "LastUpdated": stamp(now), "Message": noCredentials})
 	}
 	return document(map[string]string{"Code": "Success", "LastUpdated": stamp(key.Updated), "Type": "AWS-HMAC", "AccessKeyId": key.AccessKeyID,
 		"SecretAccessKey": key.SecretAccessKey, "Token": key.SessionToken, "Expiration": stamp(key.Expires)})
+}
+
+const noCredentials = "The session's execution role cannot be assumed: it does not exist any more, or does not trust the service."
+
+func (m *metadata) unavailable(err error) {
+	m.log.Warn("a session's role gave no credentials", "session", m.policy.Session, "role", m.policy.RoleARN, "error", err)
 }
 
 // current returns credentials that are good for a while. One request at a time makes new ones; the others wait for it.

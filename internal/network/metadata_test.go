@@ -176,3 +176,52 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+func TestOldMetadataServiceOnlyWhereItIsWanted(t *testing.T) {
+	const leaf = "/latest/meta-data/placement/region"
+	m := service("one", &fakeRole{life: time.Hour})
+	if status, _ := ask(m, http.MethodGet, leaf); status != http.StatusUnauthorized {
+		t.Errorf("without a token: %d", status)
+	}
+	m.policy.MetadataV1 = true
+	if status, body := ask(m, http.MethodGet, leaf); status != http.StatusOK || body != "us-west-2" {
+		t.Errorf("%d %s", status, body)
+	}
+	for _, header := range [][]string{{tokenHeader, "wrong"}, {"X-Forwarded-For", "10.0.0.1"}} {
+		if status, _ := ask(m, http.MethodGet, leaf, header...); status != http.StatusUnauthorized {
+			t.Errorf("%v: %d", header, status)
+		}
+	}
+}
+
+func TestContainerCredentials(t *testing.T) {
+	r := &fakeRole{life: time.Hour}
+	m := service("one", r)
+	get := func(method, path, authorization string) (int, string) {
+		q := httptest.NewRequestWithContext(t.Context(), method, path, nil)
+		q.Header.Set("Authorization", authorization)
+		w := httptest.NewRecorder()
+		m.serveContainer(w, q)
+		return w.Code, w.Body.String()
+	}
+	status, body := get(http.MethodGet, containerPath, m.authorization)
+	var d map[string]string
+	if err := json.Unmarshal([]byte(body), &d); err != nil || status != http.StatusOK || d["AccessKeyId"] != "ASIA" || d["Token"] != "token" || d["RoleArn"] == "" || d["Expiration"] == "" {
+		t.Errorf("%d %s %v", status, body, err)
+	}
+	for _, c := range [][3]string{{http.MethodGet, containerPath, ""}, {http.MethodGet, containerPath, service("two", r).authorization}, {http.MethodPost, containerPath, m.authorization}, {http.MethodGet, "/latest/meta-data/", m.authorization}} {
+		if status, body := get(c[0], c[1], c[2]); status == http.StatusOK || strings.Contains(body, "ASIA") {
+			t.Errorf("%v: %d %s", c, status, body)
+		}
+	}
+	r.err = errors.New("gone")
+	m = service("one", r)
+	if status, body := get(http.MethodGet, containerPath, m.authorization); status != http.StatusForbidden || strings.Contains(body, "gone") {
+		t.Errorf("%d %s", status, body)
+	}
+	p := sandboxed
+	s := newLab(t, p, sayHost).s
+	if s.Environment() != nil {
+		t.Error("a session without a role has credentials in its environment")
+	}
+}

@@ -12,6 +12,8 @@ type Host struct {
 	Service string // as signatures name it: "s3", "sts", "bedrock-agentcore"
 	Region  string // "" for global names
 	Bucket  string // of S3, in the virtual-host style
+	// Resource is what stands before the name of another service than S3: "123456789012.dkr" of ECR's registries, an API's id.
+	Resource string
 }
 
 // AnyService in a list of services stands for all of them.
@@ -82,7 +84,7 @@ func parseS3(labels []string, suffix string) (Host, bool) {
 	return h, true
 }
 
-// parseService reads SERVICE[-fips].REGION, and SERVICE alone for those that are global.
+// parseService reads [RESOURCE.]SERVICE[-fips].REGION, and SERVICE alone for those that are global.
 func parseService(labels []string, suffix string) (Host, bool) {
 	var h Host
 	last := len(labels) - 1
@@ -95,8 +97,9 @@ func parseService(labels []string, suffix string) (Host, bool) {
 	default:
 		return Host{}, false
 	}
-	if h.Service = strings.TrimSuffix(strings.Join(labels, "."), "-fips"); strings.Contains(h.Service, ".") && signingNames[h.Service] == "" {
-		return Host{}, false
+	h.Service = strings.TrimSuffix(strings.Join(labels, "."), "-fips")
+	if last := len(labels) - 1; last > 0 && signingNames[h.Service] == "" { // ACCOUNT.dkr.ecr, ID.gateway.bedrock-agentcore
+		h.Resource, h.Service = strings.Join(labels[:last], "."), strings.TrimSuffix(labels[last], "-fips")
 	}
 	if signs := signingNames[h.Service]; signs != "" {
 		h.Service = signs

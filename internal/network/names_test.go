@@ -27,6 +27,8 @@ func TestParseHost(t *testing.T) {
 		"bedrock-agentcore-control.ap-southeast-2.amazonaws.com": {Service: "bedrock-agentcore", Region: "ap-southeast-2"},
 		"bedrock-runtime.us-west-2.amazonaws.com":                {Service: "bedrock", Region: "us-west-2"},
 		"api.ecr.us-west-2.amazonaws.com":                        {Service: "ecr", Region: "us-west-2"},
+		"123456789012.dkr.ecr.eu-west-1.amazonaws.com":           {Service: "ecr", Region: "eu-west-1", Resource: "123456789012.dkr"},
+		"id.gateway.bedrock-agentcore.us-west-2.amazonaws.com":   {Service: "bedrock-agentcore", Region: "us-west-2", Resource: "id.gateway"},
 	} {
 		if got, ok := ParseHost(name); !ok || got != want {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, ok, want)
@@ -34,7 +36,7 @@ func TestParseHost(t *testing.T) {
 	}
 	for _, name := range []string{"", ".", "amazonaws.com", "us-west-2.amazonaws.com", "example.com", "s3.us-west-2.amazonaws.com.evil.org", "s3.us-west-2.amazonaws.com.cn", "evilamazonaws.com",
 		"s3.us-west-2.evilamazonaws.com", "s3..amazonaws.com", ".s3.amazonaws.com", "sts.amazonaws.com:443", "169.254.169.254", "a b.s3.amazonaws.com", "s3.us-west-2.amazonaws.com\x00",
-		"xn--.-.amazonaws.com", "deep.sts.us-west-2.amazonaws.com", "secrets.amazonaws.com", strings.Repeat("a", 64) + ".s3.amazonaws.com",
+		"xn--.-.amazonaws.com", "deep.sts.amazonaws.com", "checkip.amazonaws.com", "secrets.amazonaws.com", strings.Repeat("a", 64) + ".s3.amazonaws.com",
 		strings.Repeat("a.", 125) + "s3.amazonaws.com", "[::1]", "*.s3.amazonaws.com"} {
 		if got, ok := ParseHost(name); ok {
 			t.Errorf("%q passes as %+v", name, got)

@@ -5,9 +5,13 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
+	"github.com/sunaba-dev/sunaba/internal/egress"
 	"github.com/sunaba-dev/sunaba/internal/guest/proto"
 )
 
@@ -24,8 +28,10 @@ const (
 	listenHTTP      = "http"
 	listenLocal     = "http-4566" // the port of this server outside, and of other emulators
 	listenMetadata  = "metadata"
+	listenContainer = "container"
 	listenResolver  = "dns"
 	listenDatagrams = "dns-udp"
+	listenOutside   = "outside"
 )
 
 // Options configure a Network.
@@ -36,6 +42,11 @@ type Options struct {
 	Handler http.Handler
 	// Log gets what an operator should know; nil discards.
 	Log *slog.Logger
+	// Resolve finds the IPv4 addresses of a name outside, an absolute one without the dot at its end; nil asks the host's resolver. It is asked for no name that this server
+	// answers for, and for none that a session's list leaves out.
+	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
+	// Observe is told of every connection that has ended and of every attempt that was refused; nil tells nobody. It must not block.
+	Observe func(Connection)
 }
 
 // Policy is what one session may see.
@@ -48,8 +59,22 @@ type Policy struct {
 	// Credentials are of the session's role; nil for a session without one, which then has no metadata service.
 	Credentials Credentials
 	RoleARN     string // of the same role
-	// MaxConnections is how many relayed connections the session may have at once; 0 means 256.
+	// Buckets narrows S3; nil leaves it to the role's policies. See [ParseBuckets].
+	Buckets *Buckets
+	// MaxConnections is how many relayed connections the session may have at once, and how many to the outside besides; 0 means 256.
 	MaxConnections int
+	// Outside is what the session reaches besides; nil is SANDBOX mode, where all else is unreachable at once.
+	Outside *Outside
+	// MetadataV1 answers requests without a token, as old clients make them.
+	MetadataV1 bool
+	// ContainerCredentials serves the role's credentials as containers find them too: see [Session.Environment].
+	ContainerCredentials bool
+}
+
+// Outside is where a session may connect to.
+type Outside struct {
+	Policy egress.Policy
+	Names  egress.Names // see [Session.SetNames]
 }
 
 // Key is a set of temporary credentials.
@@ -75,6 +100,7 @@ type Network struct {
 	ctx     context.Context // ends with the network
 	cancel  context.CancelFunc
 	relayed sync.WaitGroup
+	open    map[string]*Session // by their policies' names
 }
 
 const defaultConnections = 256
@@ -84,7 +110,10 @@ func New(o Options) *Network {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Network{o: o}
+	if o.Resolve == nil {
+		o.Resolve = HostResolver("")
+	}
+	n := &Network{o: o, open: map[string]*Session{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.front = newFront(o)
 	return n
@@ -101,12 +130,15 @@ func (n *Network) Close() error {
 	return err
 }
 
-// Session is what one session sees. It needs no end of its own: what it serves ends with the connections of the session's sandbox.
+// Session is what one session sees. What it serves ends with the connections of the session's sandbox; [Session.Close] makes the network forget it.
 type Session struct {
 	n        *Network
 	policy   Policy
 	slots    chan struct{}
 	metadata *metadata // nil without a role
+	outside  *outside  // nil in SANDBOX mode
+	log      ring
+	lines    *rate.Limiter // of the log, about refusals
 }
 
 // Open returns what a session sees under a policy.
@@ -114,11 +146,36 @@ func (n *Network) Open(p Policy) *Session {
 	if p.MaxConnections == 0 {
 		p.MaxConnections = defaultConnections
 	}
-	s := &Session{n: n, policy: p, slots: make(chan struct{}, p.MaxConnections)}
+	s := &Session{n: n, policy: p, slots: make(chan struct{}, p.MaxConnections), lines: rate.NewLimiter(refusalRate, refusalBurst)}
+	if p.Outside != nil {
+		s.outside = newOutside(s, *p.Outside)
+	}
 	if p.Credentials != nil {
 		s.metadata = newMetadata(p, rand.Text(), n.o.Log)
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.open[p.Session] = s
 	return s
+}
+
+// Session returns an open session by its policy's name; nil when there is none.
+func (n *Network) Session(name string) *Session {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.open[name]
+}
+
+// Close makes the network forget the session, and its connections to the outside end.
+func (s *Session) Close() {
+	s.n.mu.Lock()
+	if s.n.open[s.policy.Session] == s { // and not one of the same name that came after it
+		delete(s.n.open, s.policy.Session)
+	}
+	s.n.mu.Unlock()
+	if s.outside != nil {
+		s.outside.close()
+	}
 }
 
 // Configure is what the session's guest is to be told.
@@ -135,6 +192,12 @@ func (s *Session) Configure() *proto.Network {
 	}
 	if s.metadata != nil {
 		add(metadataAddress, proto.Listener{Name: listenMetadata, Address: metadataAddress + ":80"})
+		if s.policy.ContainerCredentials {
+			add(containerAddress, proto.Listener{Name: listenContainer, Address: containerAddress + ":80"})
+		}
+	}
+	if s.outside != nil {
+		c.Outside = listenOutside
 	}
 	return c
 }

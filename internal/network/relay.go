@@ -14,9 +14,13 @@ func (s *Session) Relay(ctx context.Context, listener string, raw net.Conn) {
 		return
 	}
 	defer s.n.relayed.Done()
+	slots := s.slots
+	if listener == listenOutside && s.outside != nil {
+		slots = s.outside.slots // connections that hang there leave names and endpoints as they are
+	}
 	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	default:
 		s.n.o.Log.Debug("a sandbox has too many connections", "session", s.policy.Session, "listener", listener)
 		return
@@ -27,10 +31,19 @@ func (s *Session) Relay(ctx context.Context, listener string, raw net.Conn) {
 	}
 	switch listener {
 	case listenResolver, listenDatagrams:
-		s.serveNames(c)
+		s.serveNames(ctx, c)
+		return
+	case listenOutside:
+		if s.outside != nil {
+			s.outside.serve(ctx, c)
+		}
 		return
 	case listenMetadata:
 		if s.metadata == nil {
+			return
+		}
+	case listenContainer:
+		if s.metadata == nil || !s.policy.ContainerCredentials {
 			return
 		}
 	case listenHTTPS, listenHTTP, listenLocal:
@@ -61,6 +74,7 @@ type conn struct {
 	net.Conn
 	session  *Session
 	listener string
+	to       *outbound // of listenOutside, where the requests of a connection are judged one by one
 	once     sync.Once
 	closed   chan struct{}
 }

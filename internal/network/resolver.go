@@ -1,6 +1,7 @@
 package network
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"net/netip"
@@ -17,7 +18,7 @@ const (
 )
 
 // serveNames answers questions on one connection, each framed as DNS is over TCP, one after the other.
-func (s *Session) serveNames(c *conn) {
+func (s *Session) serveNames(ctx context.Context, c *conn) {
 	var size [2]byte
 	query := make([]byte, proto.MaxDatagram)
 	for {
@@ -34,7 +35,7 @@ func (s *Session) serveNames(c *conn) {
 		if _, err := io.ReadFull(c, query[:n]); err != nil {
 			return
 		}
-		answer, ok := s.policy.resolve(query[:n])
+		answer, ok := resolve(query[:n], func(name string) ([]netip.Addr, dnsmessage.RCode) { return s.addresses(ctx, name) })
 		if !ok {
 			return
 		}
@@ -44,9 +45,9 @@ func (s *Session) serveNames(c *conn) {
 	}
 }
 
-// resolve answers one DNS message, from what the policy says and nothing else: nothing that a sandbox asks for leaves the host, so that questions carry no
-// message to anybody. ok is false for what is no question at all.
-func (p Policy) resolve(query []byte) (answer []byte, ok bool) {
+// resolve answers one DNS message. What is asked never travels on as it is: lookup gets a name, and only of questions for addresses. ok is false for what is no question
+// at all.
+func resolve(query []byte, lookup func(name string) ([]netip.Addr, dnsmessage.RCode)) (answer []byte, ok bool) {
 	var parser dnsmessage.Parser
 	head, err := parser.Start(query)
 	if err != nil || head.Response {
@@ -66,22 +67,43 @@ func (p Policy) resolve(query []byte) (answer []byte, ok bool) {
 		reply.RCode = dnsmessage.RCodeFormatError
 		return pack(reply, nil, nil)
 	}
-	if _, served := p.serves(q.Name.String()); !served || q.Class != dnsmessage.ClassINET {
+	if q.Class != dnsmessage.ClassINET {
 		reply.RCode = dnsmessage.RCodeNameError
 		return pack(reply, &q, nil)
 	}
+	var addresses []netip.Addr
+	addresses, reply.RCode = lookup(q.Name.String())
 	if q.Type != dnsmessage.TypeA {
-		return pack(reply, &q, nil) // the name exists, but has no such record
+		addresses = nil // the name may exist, but has no such record
 	}
-	return pack(reply, &q, &dnsmessage.AResource{A: netip.MustParseAddr(endpointAddress).As4()})
+	return pack(reply, &q, addresses)
 }
 
-func pack(h dnsmessage.Header, q *dnsmessage.Question, a *dnsmessage.AResource) ([]byte, bool) {
+// served are the addresses of names that this server answers for; ok is false for all others.
+func (p Policy) served(name string) (addresses []netip.Addr, ok bool) {
+	if _, ok := p.serves(name); !ok {
+		return nil, false
+	}
+	return []netip.Addr{netip.MustParseAddr(endpointAddress)}, true
+}
+
+// addresses answers one question of the session. Without an outside the policy alone answers, and nothing that is asked for leaves the host.
+func (s *Session) addresses(ctx context.Context, name string) ([]netip.Addr, dnsmessage.RCode) {
+	if served, ok := s.policy.served(name); ok {
+		return served, dnsmessage.RCodeSuccess
+	}
+	if s.outside == nil {
+		return nil, dnsmessage.RCodeNameError
+	}
+	return s.outside.lookup(ctx, name)
+}
+
+func pack(h dnsmessage.Header, q *dnsmessage.Question, addresses []netip.Addr) ([]byte, bool) {
 	m := dnsmessage.Message{Header: h}
 	if q != nil {
 		m.Questions = []dnsmessage.Question{*q}
-		if a != nil {
-			m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: answerTTL}, Body: a}}
+		for _, a := range addresses {
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: answerTTL}, Body: &dnsmessage.AResource{A: a.As4()}})
 		}
 	}
 	b, err := m.Pack()

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,10 +23,13 @@ type Options struct {
 	Services []*wire.Service
 	Verifier *sigv4.Verifier
 	// Admit tells the server who the verifier's principal is, and puts what handlers need to know of it into the request's context.
-	Admit   func(ctx context.Context, principal any, r *http.Request) (context.Context, Principal)
-	S3      http.Handler // answers S3's requests, signatures and all; nil serves none
-	Log     *slog.Logger
-	Version string
+	Admit func(ctx context.Context, principal any, r *http.Request) (context.Context, Principal)
+	S3    http.Handler // answers S3's requests, signatures and all; nil serves none
+	// ServiceOf names the service that a Host header is an AWS endpoint of, as signatures name it; "" for any other host. It is asked only about requests whose signature names no service. Nil knows
+	// no names.
+	ServiceOf func(host string) string
+	Log       *slog.Logger
+	Version   string
 }
 
 // Limits against hostile or broken clients.
@@ -56,7 +58,7 @@ type Server struct {
 func New(o Options) *Server {
 	s := &Server{o: o, services: map[string]*wire.Service{}, bodies: newBudget(maxBodies), strangers: rate.NewLimiter(10, 100)}
 	o.Verifier.MaxBody = func(sigv4.Scope) int64 { return maxBody }
-	o.Verifier.Guess = serviceOf
+	o.Verifier.Guess = s.serviceOf
 	for _, svc := range o.Services {
 		s.services[svc.Name] = svc
 	}
@@ -98,7 +100,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.health(w)
 		return
 	}
-	if s.o.S3 != nil && isS3(r) {
+	if s.o.S3 != nil && s.isS3(r) {
 		s.o.S3.ServeHTTP(w, r)
 		return
 	}
@@ -141,30 +143,34 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, req *wire.Reques
 	return svc.Handle(w, r.WithContext(ctx), body.bytes)
 }
 
-// route finds the service: by the scope that the request is signed for, then by its Host, then by its path.
+// route finds the service of a request.
 func (s *Server) route(r *http.Request) (*wire.Service, bool) {
-	svc, ok := s.services[serviceOf(r)]
+	svc, ok := s.services[s.serviceOf(r)]
 	return svc, ok
 }
 
-// serviceOf names the service that a request is for, "" if nothing tells.
-func serviceOf(r *http.Request) string {
+// serviceOf names the service that a request is for: by the scope that it is signed for, then by its Host, then by what it looks like. "" if nothing tells.
+func (s *Server) serviceOf(r *http.Request) string {
 	if scope, ok := sigv4.ScopeOf(r); ok {
 		return scope.Service
 	}
-	if name := serviceOfHost(r.Host); name != "" {
-		return name
+	if s.o.ServiceOf != nil {
+		if name := s.o.ServiceOf(r.Host); name != "" {
+			return name
+		}
 	}
-	if strings.HasPrefix(r.URL.Path, "/code-interpreters") || strings.HasPrefix(r.URL.Path, "/tags/") {
-		return "bedrock-agentcore"
+	for _, svc := range s.o.Services {
+		if svc.Claims(r) {
+			return svc.Name
+		}
 	}
 	return ""
 }
 
-// isS3 reports whether a request is S3's: signed for it, addressed to it, or unsigned and of no other form. S3 alone has anonymous requests.
-func isS3(r *http.Request) bool {
-	switch serviceOf(r) {
-	case "s3":
+// isS3 reports whether a request is S3's: signed for it, addressed to it, or unsigned and of no other service's form. S3 alone has anonymous requests, and on the loopback endpoint only their path tells.
+func (s *Server) isS3(r *http.Request) bool {
+	switch s.serviceOf(r) {
+	case s3Service:
 		return true
 	case "":
 		return wire.Guess(r) == wire.RestJSON
@@ -172,26 +178,8 @@ func isS3(r *http.Request) bool {
 	return false
 }
 
-// serviceOfHost reads the service from an AWS host name: SERVICE.REGION.amazonaws.com, with the variants -fips and -control.
-func serviceOfHost(host string) string {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host, ok := strings.CutSuffix(strings.ToLower(host), ".amazonaws.com")
-	if !ok {
-		if host, ok = strings.CutSuffix(host, ".api.aws"); !ok {
-			return ""
-		}
-	}
-	labels := strings.Split(host, ".")
-	for _, l := range labels { // s3.REGION, BUCKET.s3.REGION, s3.dualstack.REGION; a bucket's name may hold dots
-		if l == "s3" || strings.HasPrefix(l, "s3-") {
-			return "s3"
-		}
-	}
-	name := strings.TrimSuffix(labels[0], "-fips")
-	return strings.TrimSuffix(name, "-control")
-}
+// s3Service is how signatures name S3.
+const s3Service = "s3"
 
 func (s *Server) health(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/json")

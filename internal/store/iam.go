@@ -15,12 +15,12 @@ import (
 
 var _ iam.Store = (*DB)(nil)
 
-const entityColumns = "e.id, e.account, e.kind, e.name, e.path, e.tags, e.created_at, e.trust, e.description, e.max_session, e.last_used_at, e.last_used_region"
+const entityColumns = "e.id, e.account, e.kind, e.name, e.path, e.tags, e.created_at, e.trust, e.description, e.max_session, e.last_used_at, e.last_used_region, COALESCE((SELECT b.arn FROM iam_policies b WHERE b.id = e.boundary), '')"
 
 func scanEntity(row scanner) (e iam.Entity, err error) {
 	var tags string
 	var created, maxSession, used int64
-	if err = row.Scan(&e.ID, &e.Account, &e.Kind, &e.Name, &e.Path, &tags, &created, &e.Trust, &e.Description, &maxSession, &used, &e.LastUsedRegion); err != nil {
+	if err = row.Scan(&e.ID, &e.Account, &e.Kind, &e.Name, &e.Path, &tags, &created, &e.Trust, &e.Description, &maxSession, &used, &e.LastUsedRegion, &e.Boundary); err != nil {
 		return e, err
 	}
 	e.CreatedAt, e.MaxSession, e.LastUsed = fromMicros(created), time.Duration(maxSession)*time.Second, orNever(used)
@@ -74,16 +74,21 @@ func underLimit(ctx context.Context, q querier, quota string, limit int, query s
 
 // CreateEntity implements iam.Store.
 func (db *DB) CreateEntity(ctx context.Context, e iam.Entity, limit int) error {
-	quota := map[iam.EntityKind]string{iam.Role: "RolesPerAccount", iam.User: "UsersPerAccount"}[e.Kind]
+	quota := map[iam.EntityKind]string{iam.Role: "RolesPerAccount", iam.User: "UsersPerAccount", iam.Group: "GroupsPerAccount", iam.InstanceProfile: "InstanceProfilesPerAccount"}[e.Kind]
 	return db.update(ctx, func(tx *sql.Tx) error {
 		if err := underLimit(ctx, tx, quota, limit, "SELECT COUNT(*) FROM iam_entities WHERE account = ? AND kind = ?", e.Account, e.Kind); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO iam_entities (id, account, kind, name, fold, path, tags, created_at, trust, description, max_session)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			e.ID, e.Account, e.Kind, e.Name, strings.ToLower(e.Name), e.Path, marshal(orEmpty(e.Tags)), micros(e.CreatedAt), e.Trust, e.Description, int64(e.MaxSession/time.Second))
+		boundary, err := db.boundary(ctx, tx, e.Boundary)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO iam_entities (id, account, kind, name, fold, path, tags, created_at, trust, description, max_session, boundary)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			e.ID, e.Account, e.Kind, e.Name, strings.ToLower(e.Name), e.Path, marshal(orEmpty(e.Tags)), micros(e.CreatedAt), e.Trust, e.Description, int64(e.MaxSession/time.Second), boundary)
 		if isUnique(err) {
-			return fault.New(iam.EntityAlreadyExists, "%s with name %s already exists.", map[iam.EntityKind]string{iam.Role: "Role", iam.User: "User"}[e.Kind], e.Name)
+			return fault.New(iam.EntityAlreadyExists, "%s %s already exists.", map[iam.EntityKind]string{iam.Role: "Role with name", iam.User: "User with name", iam.Group: "Group with name",
+				iam.InstanceProfile: "Instance Profile"}[e.Kind], e.Name)
 		}
 		return err
 	})
@@ -148,10 +153,15 @@ func (db *DB) DeleteEntity(ctx context.Context, r iam.Ref) error {
 		if err != nil {
 			return err
 		}
+		held := "must remove users from group first"
+		if e.Kind == iam.Role || e.Kind == iam.InstanceProfile {
+			held = "must remove roles from instance profile first"
+		}
 		for _, in := range []struct{ query, rule string }{
 			{"SELECT COUNT(*) FROM iam_attachments WHERE entity = ?", "must detach all policies first"},
 			{"SELECT COUNT(*) FROM iam_inline_policies WHERE entity = ?", "must delete policies first"},
 			{"SELECT COUNT(*) FROM access_keys WHERE entity = ?", "must delete access keys first"},
+			{"SELECT COUNT(*) FROM iam_members WHERE ?1 IN (holder, member)", held},
 		} {
 			if n, err := count(ctx, tx, in.query, e.ID); err != nil || n > 0 {
 				return errors.Join(err, conflict(n, "Cannot delete entity, %s.", in.rule))
@@ -213,8 +223,8 @@ func texts(ctx context.Context, q querier, query string, args ...any) (out []str
 
 func scanText(row scanner) (s string, err error) { return s, row.Scan(&s) }
 
-func noInline(name string) error {
-	return fault.New(iam.NoSuchEntity, "The role or user policy with name %s cannot be found.", name)
+func noInline(k iam.EntityKind, name string) error {
+	return fault.New(iam.NoSuchEntity, "The %s policy with name %s cannot be found.", k, name)
 }
 
 // Inline implements iam.Store.
@@ -225,7 +235,7 @@ func (db *DB) Inline(ctx context.Context, r iam.Ref, name string) (document stri
 	}
 	err = db.read.QueryRowContext(ctx, "SELECT document FROM iam_inline_policies WHERE entity = ? AND name = ?", e.ID, name).Scan(&document)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = noInline(name)
+		err = noInline(r.Kind, name)
 	}
 	return document, err
 }
@@ -247,7 +257,7 @@ func (db *DB) DeleteInline(ctx context.Context, r iam.Ref, name string) error {
 		if err != nil {
 			return err
 		}
-		return affects(noInline(name), func() (sql.Result, error) {
+		return affects(noInline(r.Kind, name), func() (sql.Result, error) {
 			return tx.ExecContext(ctx, "DELETE FROM iam_inline_policies WHERE entity = ? AND name = ?", e.ID, name)
 		})
 	})
@@ -264,20 +274,4 @@ func affects(none error, run func() (sql.Result, error)) error {
 		return none
 	}
 	return err
-}
-
-// Documents implements iam.Store.
-func (db *DB) Documents(ctx context.Context, entityID string) ([]string, error) {
-	// The entity itself is the first row, so that one query tells the entity without policies from the one that is gone.
-	all, err := texts(ctx, db.read, `SELECT '' FROM iam_entities WHERE id = ?1
-		UNION ALL SELECT document FROM iam_inline_policies WHERE entity = ?1
-		UNION ALL SELECT v.document FROM iam_attachments a JOIN iam_policies p ON p.id = a.policy JOIN iam_policy_versions v ON v.policy = p.id AND v.number = p.default_version
-			WHERE a.entity = ?1`, entityID)
-	if err != nil {
-		return nil, err
-	}
-	if len(all) == 0 {
-		return nil, iam.NotFound("entity", entityID)
-	}
-	return all[1:], nil
 }

@@ -46,8 +46,12 @@ func TestIAMSurvivesReopening(t *testing.T) {
 	must(t, db.CreateAccessKey(ctx, user.Ref, key, 2))
 	session := iamSession("ASIA1", role.ID, iamAt.Add(time.Hour))
 	must(t, db.CreateTemporary(ctx, session, iamAt))
-	must(t, db.Used(ctx, "AKIAUSER", iam.Use{At: iamAt, Service: "s3", Region: "us-west-2"}))
-	must(t, db.Used(ctx, "ASIA1", iam.Use{At: iamAt, Service: "s3", Region: "us-east-1"}))
+	must(t, db.Used(ctx, []iam.KeyUse{
+		{AccessKeyID: "AKIAUSER", Use: iam.Use{At: iamAt, Service: "s3", Region: "us-west-2"}},
+		{AccessKeyID: "ASIA1", RoleID: role.ID, Use: iam.Use{At: iamAt, Service: "s3", Region: "us-east-1"}},
+	}))
+	older := iam.Use{At: iamAt.Add(-time.Second), Service: "old", Region: "old"}
+	must(t, db.Used(ctx, []iam.KeyUse{{AccessKeyID: "AKIAUSER", Use: older}, {AccessKeyID: "ASIA1", RoleID: role.ID, Use: older}, {AccessKeyID: "AKIAGONE", RoleID: "AROAGONE", Use: older}}))
 	must(t, db.Close())
 
 	again, err := store.Open(ctx, path)
@@ -73,7 +77,7 @@ func TestIAMSurvivesReopening(t *testing.T) {
 	}
 	documents, err := again.Documents(ctx, role.ID)
 	must(t, err)
-	if d := cmp.Diff([]string{"inline", "managed"}, documents); d != "" {
+	if d := cmp.Diff(iam.Documents{Policies: []string{"inline", "managed"}}, documents); d != "" {
 		t.Error(d)
 	}
 	name, use, err := again.AccessKeyUse(ctx, scope.Account, "AKIAUSER")
@@ -257,10 +261,10 @@ func TestIAMPagesCoverTheListOnce(t *testing.T) {
 		return db.Entities(ctx, scope.Account, iam.Role, "/other/", p)
 	})
 	walk(t, "roles of a policy", want, name, func(p iam.Page) ([]iam.Entity, string, error) {
-		return db.AttachedTo(ctx, policy.ARN(), iam.Role, "", p)
+		return db.AttachedTo(ctx, policy.ARN(), iam.EntityFilter{Kind: iam.Role}, p)
 	})
 	walk(t, "entities of a policy", append(append([]string{}, want...), want...), name, func(p iam.Page) ([]iam.Entity, string, error) {
-		return db.AttachedTo(ctx, policy.ARN(), "", "", p)
+		return db.AttachedTo(ctx, policy.ARN(), iam.EntityFilter{}, p)
 	})
 	walk(t, "policies of a role", append(append([]string{}, want[:1]...), append([]string{"all"}, want[1:]...)...), policyName, func(p iam.Page) ([]iam.Policy, string, error) {
 		return db.Attached(ctx, role, "", p)

@@ -156,14 +156,23 @@ func (db *DB) EndTemporary(ctx context.Context, which iam.Sessions) (int, error)
 }
 
 // Used implements iam.Store.
-func (db *DB) Used(ctx context.Context, accessKeyID string, u iam.Use) error {
+func (db *DB) Used(ctx context.Context, uses []iam.KeyUse) error {
 	return db.update(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "UPDATE access_keys SET last_used_at = ?, last_used_service = ?, last_used_region = ? WHERE id = ?", micros(u.At), u.Service, u.Region, accessKeyID)
-		if err != nil {
-			return err
+		for _, u := range uses {
+			// An older use than the one on record must not take its place: batches can pass each other.
+			_, err := tx.ExecContext(ctx, "UPDATE access_keys SET last_used_at = ?1, last_used_service = ?2, last_used_region = ?3 WHERE id = ?4 AND last_used_at <= ?1",
+				micros(u.At), u.Service, u.Region, u.AccessKeyID)
+			if err != nil {
+				return err
+			}
+			if u.RoleID == "" {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, "UPDATE iam_entities SET last_used_at = ?1, last_used_region = ?2 WHERE id = ?3 AND kind = ?4 AND last_used_at <= ?1",
+				micros(u.At), u.Region, u.RoleID, iam.Role); err != nil {
+				return err
+			}
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE iam_entities SET last_used_at = ?, last_used_region = ? WHERE kind = ? AND id = (SELECT entity FROM iam_sessions WHERE id = ?)",
-			micros(u.At), u.Region, iam.Role, accessKeyID)
-		return err
+		return nil
 	})
 }

@@ -14,12 +14,12 @@ import (
 )
 
 const policyColumns = `p.account, p.name, p.path, p.id, p.description, p.default_version, p.tags, p.created_at, p.updated_at,
-	(SELECT COUNT(*) FROM iam_attachments a WHERE a.policy = p.id)`
+	(SELECT COUNT(*) FROM iam_attachments a WHERE a.policy = p.id), (SELECT COUNT(*) FROM iam_entities b WHERE b.boundary = p.id)`
 
 func scanPolicy(row scanner) (p iam.Policy, err error) {
 	var tags string
 	var created, updated int64
-	if err = row.Scan(&p.Account, &p.Name, &p.Path, &p.ID, &p.Description, &p.Default, &tags, &created, &updated, &p.Attachments); err != nil {
+	if err = row.Scan(&p.Account, &p.Name, &p.Path, &p.ID, &p.Description, &p.Default, &tags, &created, &updated, &p.Attachments, &p.Boundaries); err != nil {
 		return p, err
 	}
 	p.CreatedAt, p.UpdatedAt = fromMicros(created), fromMicros(updated)
@@ -66,8 +66,9 @@ func (db *DB) Policy(ctx context.Context, arn string) (iam.Policy, error) {
 // Policies implements iam.Store.
 func (db *DB) Policies(ctx context.Context, account string, f iam.Filter, p iam.Page) ([]iam.Policy, string, error) {
 	return listed(ctx, db.read, p, scanPolicy, policyKey, "SELECT "+policyColumns+` FROM iam_policies p
-		WHERE account = ? AND substr(path, 1, length(?)) = ? AND (NOT ? OR EXISTS (SELECT 1 FROM iam_attachments a WHERE a.policy = p.id)) AND fold > ? ORDER BY fold LIMIT ?`,
-		account, f.PathPrefix, f.PathPrefix, f.OnlyAttached)
+		WHERE account = ? AND substr(path, 1, length(?)) = ? AND (NOT ? OR EXISTS (SELECT 1 FROM iam_attachments a WHERE a.policy = p.id))
+			AND (NOT ? OR EXISTS (SELECT 1 FROM iam_entities b WHERE b.boundary = p.id)) AND fold > ? ORDER BY fold LIMIT ?`,
+		account, f.PathPrefix, f.PathPrefix, f.OnlyAttached || f.As == iam.AsPermissions, f.As == iam.AsBoundary)
 }
 
 func policyKey(p iam.Policy) string { return strings.ToLower(p.Name) }
@@ -94,8 +95,8 @@ func (db *DB) DeletePolicy(ctx context.Context, arn string) error {
 		if err != nil {
 			return err
 		}
-		if p.Attachments > 0 {
-			return conflict(p.Attachments, "Cannot delete a policy attached to entities.")
+		if used := p.Attachments + p.Boundaries; used > 0 {
+			return conflict(used, "Cannot delete a policy attached to entities.")
 		}
 		versions, err := count(ctx, tx, "SELECT COUNT(*) FROM iam_policy_versions WHERE policy = ?", p.ID)
 		if err != nil || versions > 1 {
@@ -235,13 +236,14 @@ func (db *DB) Attached(ctx context.Context, r iam.Ref, pathPrefix string, p iam.
 }
 
 // AttachedTo implements iam.Store.
-func (db *DB) AttachedTo(ctx context.Context, policyARN string, k iam.EntityKind, pathPrefix string, page iam.Page) ([]iam.Entity, string, error) {
+func (db *DB) AttachedTo(ctx context.Context, policyARN string, f iam.EntityFilter, page iam.Page) ([]iam.Entity, string, error) {
 	p, err := db.policy(ctx, db.read, policyARN)
 	if err != nil {
 		return nil, "", err
 	}
 	return listed(ctx, db.read, page, scanEntity, func(e iam.Entity) string { return string(e.Kind) + "/" + strings.ToLower(e.Name) },
-		"SELECT "+entityColumns+` FROM iam_entities e JOIN iam_attachments t ON t.entity = e.id
-		WHERE t.policy = ? AND (? = '' OR e.kind = ?) AND substr(e.path, 1, length(?)) = ? AND e.kind || '/' || e.fold > ? ORDER BY e.kind || '/' || e.fold LIMIT ?`,
-		p.ID, k, k, pathPrefix, pathPrefix)
+		"SELECT "+entityColumns+` FROM iam_entities e
+		WHERE ((? AND EXISTS (SELECT 1 FROM iam_attachments t WHERE t.entity = e.id AND t.policy = ?)) OR (? AND e.boundary = ?))
+			AND (? = '' OR e.kind = ?) AND substr(e.path, 1, length(?)) = ? AND e.kind || '/' || e.fold > ? ORDER BY e.kind || '/' || e.fold LIMIT ?`,
+		f.As != iam.AsBoundary, p.ID, f.As != iam.AsPermissions, p.ID, f.Kind, f.Kind, f.PathPrefix, f.PathPrefix)
 }

@@ -203,7 +203,7 @@ func (d *jsonDecoder) blob(v reflect.Value, c *check, path string) error {
 func setText(s *shape, v reflect.Value, text string, c *check, path string, bad *violations) {
 	switch s.kind {
 	case kindString:
-		bad.add(path, c.text(text))
+		bad.text(path, text, c.text(text))
 		v.SetString(text)
 	case kindBool:
 		b, err := strconv.ParseBool(text)
@@ -214,7 +214,7 @@ func setText(s *shape, v reflect.Value, text string, c *check, path string, bad 
 	case kindInt:
 		n, err := strconv.ParseInt(text, 10, v.Type().Bits())
 		if errors.Is(err, strconv.ErrRange) {
-			bad.add(path, orElse(c.value(math.Copysign(math.MaxFloat64, sign(text))), "Member must be an integer of "+strconv.Itoa(v.Type().Bits())+" bits"))
+			bad.text(path, text, orElse(c.value(math.Copysign(math.MaxFloat64, sign(text))), "Member must be an integer of "+strconv.Itoa(v.Type().Bits())+" bits"))
 			return
 		}
 		if f, ferr := strconv.ParseFloat(text, 64); err != nil && ferr == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 { // 9e2, 900.0
@@ -228,7 +228,7 @@ func setText(s *shape, v reflect.Value, text string, c *check, path string, bad 
 			bad.mistyped(path, "an integer", strconv.Quote(clip(text)))
 			return
 		}
-		bad.add(path, c.value(float64(n)))
+		bad.text(path, text, c.value(float64(n)))
 		v.SetInt(n)
 	case kindFloat:
 		n, err := strconv.ParseFloat(text, 64)
@@ -236,7 +236,7 @@ func setText(s *shape, v reflect.Value, text string, c *check, path string, bad 
 			bad.mistyped(path, "a number", strconv.Quote(clip(text)))
 			return
 		}
-		bad.add(path, c.value(n))
+		bad.text(path, text, c.value(n))
 		v.SetFloat(n)
 	case kindTime:
 		t, err := parseTime(text)

@@ -14,5 +14,16 @@
 //
 // Rules are tags too: required, min, max (length of strings, blobs, lists and maps; value of numbers), pattern (anchored at both ends), enum (comma-separated). A named type that is
 // used in several places carries its rule itself through a method `Rule() wire.Rule`. A request that breaks rules is answered with the
-// ValidationException that AWS gives, naming each field and rule, before the handler runs.
+// ValidationException that AWS gives (ValidationError in the query protocol), naming each field and rule, before the handler runs.
+//
+// What an operation acts on is declared beside its handler, so that it can be decided whether the caller may:
+//
+//	wire.On(wire.Op("CopyThing", "POST /things/{thingId}/copy 200", api.copyThing), api.onCopy)
+//
+//	func (a *API) onCopy(ctx context.Context, in *copyThingInput) (wire.Target, error) {
+//		from := wire.Target{Resource: arn(in.ThingID)}
+//		return from.And(wire.Target{Action: "iam:PassRole", Resource: in.Role}.With("iam:PassedToService", "things.amazonaws.com")), nil
+//	}
+//
+// An operation that policies do not decide about says so with [Exempt], and why. One with neither is closed to everyone.
 package wire

@@ -42,6 +42,18 @@ func Status(c fault.Code) int {
 	return http.StatusBadRequest
 }
 
+// queryCodes are the names that the query services have for the exceptions that the JSON services call otherwise. Source: the AWS common errors of both families.
+var queryCodes = map[fault.Code]fault.Code{
+	fault.Validation:         "ValidationError",
+	fault.AccessDenied:       "AccessDenied",
+	fault.Throttling:         "Throttling",
+	fault.Internal:           "InternalFailure",
+	fault.MissingAuth:        "MissingAuthenticationToken",
+	fault.InvalidSignature:   "SignatureDoesNotMatch",
+	fault.UnrecognizedClient: "InvalidClientTokenId",
+	fault.ExpiredToken:       "ExpiredToken",
+}
+
 // statusError is an error whose HTTP status is not its code's usual one.
 type statusError struct {
 	error
@@ -53,9 +65,13 @@ func (e *statusError) Unwrap() error { return e.error }
 // AtStatus gives an error an HTTP status of its own.
 func AtStatus(err error, status int) error { return &statusError{err, status} }
 
-func statusOf(err error, c fault.Code) int {
-	if s, ok := errors.AsType[*statusError](err); ok {
-		return s.status
+// status is the HTTP status of an error: its own, the service's for its code, or the code's usual one.
+func (s *Service) status(err error, c fault.Code) int {
+	if own, ok := errors.AsType[*statusError](err); ok {
+		return own.status
+	}
+	if status, ok := s.Statuses[c]; ok {
+		return status
 	}
 	return Status(c)
 }
@@ -72,13 +88,10 @@ type errorField struct {
 	Message string `aws:"message" required:"true"`
 }
 
-// Fail answers with an error as the service's protocol has it.
-func (s *Service) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	fail(w, r, s.Protocol, err)
-}
-
 // FailUnrouted answers with an error before it is known which service is asked: in the protocol that the request looks like.
-func FailUnrouted(w http.ResponseWriter, r *http.Request, err error) { fail(w, r, Guess(r), err) }
+func FailUnrouted(w http.ResponseWriter, r *http.Request, err error) {
+	(&Service{Protocol: Guess(r)}).Fail(w, r, err)
+}
 
 // Guess tells from its headers which protocol a request speaks.
 func Guess(r *http.Request) Protocol {
@@ -91,25 +104,26 @@ func Guess(r *http.Request) Protocol {
 	return RestJSON
 }
 
-func fail(w http.ResponseWriter, r *http.Request, p Protocol, err error) {
+// Fail answers with an error as the service's protocol has it.
+func (s *Service) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := fault.From(err)
-	h := w.Header()
+	h, status := w.Header(), s.status(err, e.Code)
 	h.Del("Content-Length")
-	if p == Query {
+	if s.Protocol == Query {
 		h.Set("Content-Type", "text/xml")
-		w.WriteHeader(statusOf(err, e.Code))
-		_, _ = w.Write(errorXML(e, RequestOf(r.Context()).ID))
+		w.WriteHeader(status)
+		_, _ = w.Write(s.errorXML(e, status, RequestOf(r.Context()).ID))
 		return
 	}
 	body := errorOf(e)
-	if p == AWSJSON {
+	if s.Protocol == AWSJSON {
 		body.Type = string(e.Code)
 		h.Set("Content-Type", "application/x-amz-json-1.1")
 	} else {
 		h.Set("Content-Type", "application/json")
 	}
 	h.Set("X-Amzn-ErrorType", string(e.Code))
-	w.WriteHeader(statusOf(err, e.Code))
+	w.WriteHeader(status)
 	_, _ = w.Write(encode(body)) // a client that has gone is not told; the caller logs the error itself
 }
 
@@ -124,13 +138,21 @@ func errorOf(e *fault.Error) errorBody {
 	return b
 }
 
-func errorXML(e *fault.Error, requestID string) []byte {
+func (s *Service) errorXML(e *fault.Error, status int, requestID string) []byte {
 	kind := "Sender"
-	if Status(e.Code) >= http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError {
 		kind = "Receiver"
 	}
+	code := e.Code
+	if name, ok := queryCodes[code]; ok {
+		code = name
+	}
 	var b bytes.Buffer
-	b.WriteString("<ErrorResponse><Error><Type>" + kind + "</Type><Code>" + string(e.Code) + "</Code><Message>")
+	b.WriteString("<ErrorResponse")
+	if s.Namespace != "" {
+		b.WriteString(` xmlns="` + s.Namespace + `"`)
+	}
+	b.WriteString("><Error><Type>" + kind + "</Type><Code>" + string(code) + "</Code><Message>")
 	_ = xml.EscapeText(&b, []byte(e.Message))
 	b.WriteString("</Message></Error><RequestId>" + requestID + "</RequestId></ErrorResponse>")
 	return b.Bytes()

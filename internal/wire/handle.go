@@ -2,7 +2,6 @@ package wire
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -46,22 +45,6 @@ func (s *Service) Handle(w http.ResponseWriter, r *http.Request, body []byte) er
 	return s.respond(ctx, w, op, out)
 }
 
-func (s *Service) authorize(ctx context.Context, op *Operation, in any) error {
-	if s.Authorize == nil {
-		return nil
-	}
-	if op.on == nil {
-		return fault.Wrap(errUndeclared, "operation %s", op.Name)
-	}
-	t, err := op.on(ctx, in)
-	if err != nil {
-		return err
-	}
-	return s.Authorize(ctx, s.Name+":"+op.Name, t)
-}
-
-var errUndeclared = errors.New("the operation does not declare what it acts on")
-
 func parseForm(r *http.Request, body []byte) (url.Values, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -74,7 +57,7 @@ func parseForm(r *http.Request, body []byte) (url.Values, error) {
 }
 
 func (s *Service) decode(op *Operation, in reflect.Value, r *http.Request, labels map[string]string, form url.Values, body []byte) error {
-	bad := &violations{}
+	bad := &violations{query: s.Protocol == Query}
 	query := r.URL.Query()
 	for _, f := range op.in.fields {
 		var values []string

@@ -30,26 +30,10 @@ type Service struct {
 	Namespace    string // Query: the xmlns of answers
 	TargetPrefix string // AWSJSON: X-Amz-Target is TargetPrefix.Operation
 	Operations   []Operation
-	// Authorize decides whether the caller may do an action ("bedrock-agentcore:GetCodeInterpreter") to what the operation acts on. With it set, an operation that does not say what it acts on is
-	// refused; nil leaves the decision to the handlers.
+	Statuses     map[fault.Code]int // HTTP statuses of the service's own exceptions, where they are not 400
+	// Authorize decides whether the caller may do an action ("bedrock-agentcore:GetCodeInterpreter") to a target; the target's Action and Also have been taken apart already. With it set, an
+	// operation that does not say what it acts on is refused. Nil decides nothing: that is for tests of shapes, never for a service that is served.
 	Authorize func(ctx context.Context, action string, t Target) error
-}
-
-// Undeclared returns the names of the operations that do not say what they act on.
-func (s *Service) Undeclared() []string {
-	var names []string
-	for _, o := range s.Operations {
-		if o.on == nil {
-			names = append(names, o.Name)
-		}
-	}
-	return names
-}
-
-// Target is what a request acts on, as policies see it.
-type Target struct {
-	Resource string              // ARN; "*" for operations that act on no resource in particular
-	Context  map[string][]string // condition keys of this request, such as aws:RequestTag/team
 }
 
 // Operation is one operation of a service; see [Op].
@@ -62,12 +46,7 @@ type Operation struct {
 	out    *shape
 	call   func(context.Context, any) (any, error)
 	on     func(context.Context, any) (Target, error)
-}
-
-// On declares what an operation acts on, for the decision whether the caller may.
-func On[I any](o Operation, on func(context.Context, *I) (Target, error)) Operation {
-	o.on = func(ctx context.Context, in any) (Target, error) { return on(ctx, in.(*I)) }
-	return o
+	exempt string
 }
 
 type segment struct {
@@ -144,6 +123,23 @@ func (s *Service) find(r *http.Request, form url.Values) (*Operation, map[string
 		}
 	}
 	return nil, nil, fault.New(fault.UnknownOperation, "The service %s has no operation with the method %s and the path %s here; docs/compatibility.md lists what is served.", s.Name, clip(r.Method), clip(r.URL.EscapedPath()))
+}
+
+// Claims reports whether a request that names no service looks like one of this service's: by its X-Amz-Target, or by the first segment of its path. The query protocol has its operation in the
+// body, and claims nothing.
+func (s *Service) Claims(r *http.Request) bool {
+	switch s.Protocol {
+	case AWSJSON:
+		return strings.HasPrefix(r.Header.Get("X-Amz-Target"), s.TargetPrefix+".")
+	case RestJSON:
+		first := splitPath(r.URL.EscapedPath())[0]
+		for i := range s.Operations {
+			if path := s.Operations[i].path; first != "" && len(path) > 0 && path[0].literal == first {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (s *Service) index(name string) int {

@@ -191,7 +191,7 @@ func TestErrorsPerProtocol(t *testing.T) {
 		t.Errorf("awsJson: %d %s", w.Code, w.Body)
 	}
 	w = ask(service(wire.Query, &got, nil, quota), "POST", "/", "Action=Do&name=bob")
-	if want := "<ErrorResponse><Error><Type>Sender</Type><Code>ServiceQuotaExceededException</Code><Message>too &lt;many&gt;</Message></Error><RequestId>req-1</RequestId></ErrorResponse>"; w.Body.String() != want {
+	if want := "<ErrorResponse xmlns=\"urn:test\"><Error><Type>Sender</Type><Code>ServiceQuotaExceededException</Code><Message>too &lt;many&gt;</Message></Error><RequestId>req-1</RequestId></ErrorResponse>"; w.Body.String() != want {
 		t.Errorf("query: %s", w.Body)
 	}
 	w = ask(service(wire.RestJSON, &got, nil, errors.New("boom at /etc/shadow")), "PUT", "/things/x/do", `{"name":"bob"}`)

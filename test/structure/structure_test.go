@@ -38,9 +38,22 @@ var allowed = map[string][]string{
 	"internal/sandbox/gvisor/guestbin": {},
 	"internal/sandbox/sandboxtest":     {"internal/sandbox", "internal/guest/client", "internal/guest/proto"},
 	"internal/codeinterpreter":         {"internal/fault", "internal/sandbox", "internal/guest/client", "internal/guest/proto"},
-	"internal/store":                   {"internal/fault", "internal/codeinterpreter", "internal/iam"},
+	"internal/store":                   {"internal/fault", "internal/codeinterpreter", "internal/iam", "internal/secrets", "internal/parameters", "internal/registry", "internal/logs"},
+	"internal/sealed":                  {},
+	"internal/secrets":                 {"internal/fault"},
+	"internal/parameters":              {"internal/fault"},
+	"internal/logs":                    {"internal/fault", "internal/logs/filter", "internal/logs/journal"},
+	"internal/logs/filter":             {"internal/fault"},
+	"internal/logs/journal":            {},
+	"internal/registry":                {"internal/fault"},
+	"internal/registry/oci":            {"internal/fault", "internal/registry"},
+	"internal/egress":                  {"internal/fault"},
+	"internal/api/secretsmanager":      {"internal/fault", "internal/wire", "internal/secrets"},
+	"internal/api/ssm":                 {"internal/fault", "internal/wire", "internal/parameters"},
+	"internal/api/logs":                {"internal/fault", "internal/wire", "internal/logs"},
+	"internal/api/ecr":                 {"internal/fault", "internal/wire", "internal/registry"},
 	"internal/iam":                     {"internal/fault", "internal/iam/policy"},
-	"internal/network":                 {"internal/guest/proto", "internal/sigv4"},
+	"internal/network":                 {"internal/guest/proto", "internal/sigv4", "internal/egress"},
 	"internal/network/inside":          {},
 	"internal/s3":                      {"internal/fault", "internal/sigv4"},
 	"internal/iam/policy":              {},
@@ -59,7 +72,8 @@ var allowed = map[string][]string{
 }
 
 // domains know nothing of how requests travel or where records lie.
-var domains = []string{"internal/codeinterpreter", "internal/iam", "internal/iam/policy", "internal/sandbox", "internal/fault"}
+var domains = []string{"internal/codeinterpreter", "internal/iam", "internal/iam/policy", "internal/sandbox", "internal/fault",
+	"internal/secrets", "internal/parameters", "internal/logs", "internal/registry", "internal/egress"}
 
 var forbiddenInDomains = []string{"net/http", "database/sql"}
 

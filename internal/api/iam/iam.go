@@ -27,98 +27,98 @@ func (a *API) Service() *wire.Service {
 		Protocol:  wire.Query,
 		Version:   "2010-05-08",
 		Namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
+		Statuses:  statuses,
+		Authorize: a.authorize,
 		Operations: []wire.Operation{
-			op(a, "CreateRole", a.onNewRole, a.createRole),
-			op(a, "GetRole", a.onRole, a.getRole),
-			op(a, "ListRoles", onList(iam.Role), a.listRoles),
-			op(a, "DeleteRole", a.onRole, a.deleteRole),
-			op(a, "UpdateRole", a.onUpdatedRole, a.updateRole),
-			op(a, "UpdateRoleDescription", a.onDescribedRole, a.updateRoleDescription),
-			op(a, "UpdateAssumeRolePolicy", a.onTrust, a.updateAssumeRolePolicy),
-			op(a, "TagRole", a.onTaggedRole, a.tagRole),
-			op(a, "UntagRole", a.onUntaggedRole, a.untagRole),
-			op(a, "ListRoleTags", a.onRolePage, a.listRoleTags),
-			op(a, "ListInstanceProfilesForRole", a.onRolePage, a.listInstanceProfilesForRole),
-			op(a, "PutRolePolicy", a.onRoleDocument, a.putRolePolicy),
-			op(a, "GetRolePolicy", a.onRolePolicy, a.getRolePolicy),
-			op(a, "DeleteRolePolicy", a.onRolePolicy, a.deleteRolePolicy),
-			op(a, "ListRolePolicies", a.onRolePage, a.listRolePolicies),
-			op(a, "AttachRolePolicy", a.onRoleAttachment, a.attachRolePolicy),
-			op(a, "DetachRolePolicy", a.onRoleAttachment, a.detachRolePolicy),
-			op(a, "ListAttachedRolePolicies", a.onAttachedRole, a.listAttachedRolePolicies),
+			wire.On(wire.Op("CreateRole", "", a.createRole), a.onNewRole),
+			wire.On(wire.Op("GetRole", "", a.getRole), a.onRole),
+			wire.On(wire.Op("ListRoles", "", a.listRoles), onList(iam.Role)),
+			wire.On(wire.Op("DeleteRole", "", a.deleteRole), a.onRole),
+			wire.On(wire.Op("UpdateRole", "", a.updateRole), a.onUpdatedRole),
+			wire.On(wire.Op("UpdateRoleDescription", "", a.updateRoleDescription), a.onDescribedRole),
+			wire.On(wire.Op("UpdateAssumeRolePolicy", "", a.updateAssumeRolePolicy), a.onTrust),
+			wire.On(wire.Op("TagRole", "", a.tagRole), a.onTaggedRole),
+			wire.On(wire.Op("UntagRole", "", a.untagRole), a.onUntaggedRole),
+			wire.On(wire.Op("ListRoleTags", "", a.listRoleTags), a.onRolePage),
+			wire.On(wire.Op("ListInstanceProfilesForRole", "", a.listInstanceProfilesForRole), a.onRolePage),
+			wire.On(wire.Op("PutRolePolicy", "", a.putRolePolicy), a.onRoleDocument),
+			wire.On(wire.Op("GetRolePolicy", "", a.getRolePolicy), a.onRolePolicy),
+			wire.On(wire.Op("DeleteRolePolicy", "", a.deleteRolePolicy), a.onRolePolicy),
+			wire.On(wire.Op("ListRolePolicies", "", a.listRolePolicies), a.onRolePage),
+			wire.On(wire.Op("AttachRolePolicy", "", a.attachRolePolicy), a.onRoleAttachment),
+			wire.On(wire.Op("DetachRolePolicy", "", a.detachRolePolicy), a.onRoleAttachment),
+			wire.On(wire.Op("ListAttachedRolePolicies", "", a.listAttachedRolePolicies), a.onAttachedRole),
+			wire.On(wire.Op("PutRolePermissionsBoundary", "", a.putRoleBoundary), a.onRoleBoundary),
+			wire.On(wire.Op("DeleteRolePermissionsBoundary", "", a.deleteRoleBoundary), a.onRole),
 
-			op(a, "CreateUser", a.onNewUser, a.createUser),
-			op(a, "GetUser", a.onOptionalUser, a.getUser),
-			op(a, "ListUsers", onList(iam.User), a.listUsers),
-			op(a, "DeleteUser", a.onUser, a.deleteUser),
-			op(a, "TagUser", a.onTaggedUser, a.tagUser),
-			op(a, "UntagUser", a.onUntaggedUser, a.untagUser),
-			op(a, "ListUserTags", a.onUserPage, a.listUserTags),
-			op(a, "ListGroupsForUser", a.onUserPage, a.listGroupsForUser),
-			op(a, "PutUserPolicy", a.onUserDocument, a.putUserPolicy),
-			op(a, "GetUserPolicy", a.onUserPolicy, a.getUserPolicy),
-			op(a, "DeleteUserPolicy", a.onUserPolicy, a.deleteUserPolicy),
-			op(a, "ListUserPolicies", a.onUserPage, a.listUserPolicies),
-			op(a, "AttachUserPolicy", a.onUserAttachment, a.attachUserPolicy),
-			op(a, "DetachUserPolicy", a.onUserAttachment, a.detachUserPolicy),
-			op(a, "ListAttachedUserPolicies", a.onAttachedUser, a.listAttachedUserPolicies),
+			wire.On(wire.Op("CreateUser", "", a.createUser), a.onNewUser),
+			wire.On(wire.Op("GetUser", "", a.getUser), a.onOptionalUser),
+			wire.On(wire.Op("ListUsers", "", a.listUsers), onList(iam.User)),
+			wire.On(wire.Op("DeleteUser", "", a.deleteUser), a.onUser),
+			wire.On(wire.Op("TagUser", "", a.tagUser), a.onTaggedUser),
+			wire.On(wire.Op("UntagUser", "", a.untagUser), a.onUntaggedUser),
+			wire.On(wire.Op("ListUserTags", "", a.listUserTags), a.onUserPage),
+			wire.On(wire.Op("ListGroupsForUser", "", a.listGroupsForUser), a.onUserPage),
+			wire.On(wire.Op("PutUserPolicy", "", a.putUserPolicy), a.onUserDocument),
+			wire.On(wire.Op("GetUserPolicy", "", a.getUserPolicy), a.onUserPolicy),
+			wire.On(wire.Op("DeleteUserPolicy", "", a.deleteUserPolicy), a.onUserPolicy),
+			wire.On(wire.Op("ListUserPolicies", "", a.listUserPolicies), a.onUserPage),
+			wire.On(wire.Op("AttachUserPolicy", "", a.attachUserPolicy), a.onUserAttachment),
+			wire.On(wire.Op("DetachUserPolicy", "", a.detachUserPolicy), a.onUserAttachment),
+			wire.On(wire.Op("ListAttachedUserPolicies", "", a.listAttachedUserPolicies), a.onAttachedUser),
+			wire.On(wire.Op("PutUserPermissionsBoundary", "", a.putUserBoundary), a.onUserBoundary),
+			wire.On(wire.Op("DeleteUserPermissionsBoundary", "", a.deleteUserBoundary), a.onUser),
 
-			op(a, "CreateAccessKey", a.onOptionalUser, a.createAccessKey),
-			op(a, "ListAccessKeys", a.onKeysOfUser, a.listAccessKeys),
-			op(a, "UpdateAccessKey", a.onKeyStatus, a.updateAccessKey),
-			op(a, "DeleteAccessKey", a.onKey, a.deleteAccessKey),
-			op(a, "GetAccessKeyLastUsed", a.onAnyKey, a.getAccessKeyLastUsed),
+			wire.On(wire.Op("CreateGroup", "", a.createGroup), a.onNewGroup),
+			wire.On(wire.Op("GetGroup", "", a.getGroup), a.onGroupPage),
+			wire.On(wire.Op("ListGroups", "", a.listGroups), onList(iam.Group)),
+			wire.On(wire.Op("DeleteGroup", "", a.deleteGroup), a.onGroup),
+			wire.On(wire.Op("AddUserToGroup", "", a.addUserToGroup), a.onMembership),
+			wire.On(wire.Op("RemoveUserFromGroup", "", a.removeUserFromGroup), a.onMembership),
+			wire.On(wire.Op("PutGroupPolicy", "", a.putGroupPolicy), a.onGroupDocument),
+			wire.On(wire.Op("GetGroupPolicy", "", a.getGroupPolicy), a.onGroupPolicy),
+			wire.On(wire.Op("DeleteGroupPolicy", "", a.deleteGroupPolicy), a.onGroupPolicy),
+			wire.On(wire.Op("ListGroupPolicies", "", a.listGroupPolicies), a.onGroupPage),
+			wire.On(wire.Op("AttachGroupPolicy", "", a.attachGroupPolicy), a.onGroupAttachment),
+			wire.On(wire.Op("DetachGroupPolicy", "", a.detachGroupPolicy), a.onGroupAttachment),
+			wire.On(wire.Op("ListAttachedGroupPolicies", "", a.listAttachedGroupPolicies), a.onAttachedGroup),
 
-			op(a, "CreatePolicy", a.onNewPolicy, a.createPolicy),
-			op(a, "GetPolicy", a.onPolicy, a.getPolicy),
-			op(a, "ListPolicies", onPolicies, a.listPolicies),
-			op(a, "DeletePolicy", a.onPolicy, a.deletePolicy),
-			op(a, "TagPolicy", a.onTaggedPolicy, a.tagPolicy),
-			op(a, "UntagPolicy", a.onUntaggedPolicy, a.untagPolicy),
-			op(a, "ListPolicyTags", a.onPolicyPage, a.listPolicyTags),
-			op(a, "CreatePolicyVersion", a.onNewVersion, a.createPolicyVersion),
-			op(a, "GetPolicyVersion", a.onVersion, a.getPolicyVersion),
-			op(a, "ListPolicyVersions", a.onPolicyPage, a.listPolicyVersions),
-			op(a, "SetDefaultPolicyVersion", a.onVersion, a.setDefaultPolicyVersion),
-			op(a, "DeletePolicyVersion", a.onVersion, a.deletePolicyVersion),
-			op(a, "ListEntitiesForPolicy", a.onEntities, a.listEntitiesForPolicy),
+			wire.On(wire.Op("CreateInstanceProfile", "", a.createInstanceProfile), a.onNewProfile),
+			wire.On(wire.Op("GetInstanceProfile", "", a.getInstanceProfile), a.onProfile),
+			wire.On(wire.Op("ListInstanceProfiles", "", a.listInstanceProfiles), onList(iam.InstanceProfile)),
+			wire.On(wire.Op("DeleteInstanceProfile", "", a.deleteInstanceProfile), a.onProfile),
+			wire.On(wire.Op("AddRoleToInstanceProfile", "", a.addRoleToInstanceProfile), a.onProfileRole),
+			wire.On(wire.Op("RemoveRoleFromInstanceProfile", "", a.removeRoleFromInstanceProfile), a.onProfileRoleGone),
+			wire.On(wire.Op("TagInstanceProfile", "", a.tagInstanceProfile), a.onTaggedProfile),
+			wire.On(wire.Op("UntagInstanceProfile", "", a.untagInstanceProfile), a.onUntaggedProfile),
+			wire.On(wire.Op("ListInstanceProfileTags", "", a.listInstanceProfileTags), a.onProfilePage),
+
+			wire.On(wire.Op("CreateAccessKey", "", a.createAccessKey), a.onOptionalUser),
+			wire.On(wire.Op("ListAccessKeys", "", a.listAccessKeys), a.onKeysOfUser),
+			wire.On(wire.Op("UpdateAccessKey", "", a.updateAccessKey), a.onKeyStatus),
+			wire.On(wire.Op("DeleteAccessKey", "", a.deleteAccessKey), a.onKey),
+			wire.On(wire.Op("GetAccessKeyLastUsed", "", a.getAccessKeyLastUsed), a.onAnyKey),
+
+			wire.On(wire.Op("CreatePolicy", "", a.createPolicy), a.onNewPolicy),
+			wire.On(wire.Op("GetPolicy", "", a.getPolicy), a.onPolicy),
+			wire.On(wire.Op("ListPolicies", "", a.listPolicies), onPolicies),
+			wire.On(wire.Op("DeletePolicy", "", a.deletePolicy), a.onPolicy),
+			wire.On(wire.Op("TagPolicy", "", a.tagPolicy), a.onTaggedPolicy),
+			wire.On(wire.Op("UntagPolicy", "", a.untagPolicy), a.onUntaggedPolicy),
+			wire.On(wire.Op("ListPolicyTags", "", a.listPolicyTags), a.onPolicyPage),
+			wire.On(wire.Op("CreatePolicyVersion", "", a.createPolicyVersion), a.onNewVersion),
+			wire.On(wire.Op("GetPolicyVersion", "", a.getPolicyVersion), a.onVersion),
+			wire.On(wire.Op("ListPolicyVersions", "", a.listPolicyVersions), a.onPolicyPage),
+			wire.On(wire.Op("SetDefaultPolicyVersion", "", a.setDefaultPolicyVersion), a.onVersion),
+			wire.On(wire.Op("DeletePolicyVersion", "", a.deletePolicyVersion), a.onVersion),
+			wire.On(wire.Op("ListEntitiesForPolicy", "", a.listEntitiesForPolicy), a.onEntities),
 		},
 	}
 }
 
-// target is what an operation acts on: the resource and condition keys of its action, and the actions that it needs besides.
-type target struct {
-	resource string // ARN
-	context  map[string][]string
-	also     []string
-}
-
-func (t target) with(key string, values ...string) target {
-	if len(values) > 0 {
-		if t.context == nil {
-			t.context = map[string][]string{}
-		}
-		t.context[key] = values
-	}
-	return t
-}
-
-// op declares an operation: the caller must be allowed the action of its name on what it acts on, before the handler runs.
-func op[I, O any](a *API, name string, on func(context.Context, *I) (target, error), handle func(context.Context, *I) (*O, error)) wire.Operation {
-	return wire.Op(name, "", func(ctx context.Context, in *I) (*O, error) {
-		t, err := on(ctx, in)
-		if err != nil {
-			return nil, queryFault(err)
-		}
-		for _, action := range append([]string{name}, t.also...) {
-			r := iam.Request{Principal: iam.PrincipalOf(ctx), Action: "iam:" + action, Resource: t.resource, Context: t.context}
-			if err := a.IAM.Authorize(ctx, r); err != nil {
-				return nil, queryFault(err)
-			}
-		}
-		out, err := handle(ctx, in)
-		return out, queryFault(err)
-	})
+// authorize decides as wire.Service asks: IAM guards itself.
+func (a *API) authorize(ctx context.Context, action string, t wire.Target) error {
+	return a.IAM.Authorize(ctx, iam.Request{Principal: iam.PrincipalOf(ctx), Action: action, Resource: t.Resource, Context: t.Context})
 }
 
 // statuses are the HTTP statuses of the exceptions that are not 400. Source: the botocore model.
@@ -127,21 +127,6 @@ var statuses = map[fault.Code]int{
 	iam.EntityAlreadyExists: http.StatusConflict,
 	iam.DeleteConflict:      http.StatusConflict,
 	iam.LimitExceeded:       http.StatusConflict,
-}
-
-// queryFault gives an error the code and status that it has in the query protocol.
-func queryFault(err error) error {
-	if err == nil {
-		return nil
-	}
-	f := fault.From(err)
-	if f.Code == fault.AccessDenied {
-		return fault.New("AccessDenied", "%s", f.Message)
-	}
-	if status, ok := statuses[f.Code]; ok {
-		return wire.AtStatus(err, status)
-	}
-	return err
 }
 
 func account(ctx context.Context) string { return iam.PrincipalOf(ctx).Account }
@@ -175,6 +160,10 @@ func (policyText) Rule() wire.Rule {
 type policyName string
 
 func (policyName) Rule() wire.Rule { return wire.Length(1, 128).Matching(`[\w+=,.@-]+`) }
+
+type groupName string
+
+func (groupName) Rule() wire.Rule { return wire.Length(1, 128).Matching(`[\w+=,.@-]+`) }
 
 type entityName string
 
@@ -234,11 +223,11 @@ func tagsFromDomain(tags map[string]string) []tag {
 }
 
 // tagged adds the condition keys about tags that a request brings.
-func (t target) tagged(tags []tag) target {
+func tagged(t wire.Target, tags []tag) wire.Target {
 	for _, g := range tags {
-		t = t.with("aws:RequestTag/"+string(g.Key), string(g.Value))
+		t = t.With("aws:RequestTag/"+string(g.Key), string(g.Value))
 	}
-	return t.with("aws:TagKeys", keysOf(tags)...)
+	return t.With("aws:TagKeys", keysOf(tags)...)
 }
 
 func keysOf(tags []tag) []string {
@@ -250,19 +239,11 @@ func keysOf(tags []tag) []string {
 }
 
 // having adds the condition keys about tags that the resource has.
-func (t target) having(tags map[string]string) target {
+func having(t wire.Target, tags map[string]string) wire.Target {
 	for k, v := range tags {
-		t = t.with("aws:ResourceTag/"+k, v).with("iam:ResourceTag/"+k, v)
+		t = t.With("aws:ResourceTag/"+k, v).With("iam:ResourceTag/"+k, v)
 	}
 	return t
-}
-
-// noBoundary refuses permissions boundaries: one that is taken and does not count would be worse than none.
-func noBoundary(boundary arn) error {
-	if boundary != "" {
-		return fault.New(iam.InvalidInput, "This server has no permissions boundaries: leave out PermissionsBoundary.")
-	}
-	return nil
 }
 
 func ptr(t time.Time) *time.Time {

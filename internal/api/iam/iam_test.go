@@ -160,9 +160,11 @@ func TestUsersAndKeys(t *testing.T) {
 		t.Error(body)
 	}
 	has(t, c.ok("GetAccessKeyLastUsed", "AccessKeyId", id), "<UserName>ann</UserName>", "<ServiceName>N/A</ServiceName><Region>N/A</Region>")
-	if err := c.iam.Used(t.Context(), id, "s3", "us-west-2"); err != nil {
-		t.Error(err)
+	_, ann, _, err := c.iam.Key(t.Context(), id, "")
+	if err != nil {
+		t.Fatal(err)
 	}
+	c.iam.Used(ann, "s3", "us-west-2")
 	has(t, c.ok("GetAccessKeyLastUsed", "AccessKeyId", id), "<LastUsedDate>", "<ServiceName>s3</ServiceName>")
 	c.ok("UpdateAccessKey", "UserName", "ann", "AccessKeyId", id, "Status", "Inactive")
 	has(t, c.ok("ListAccessKeys", "UserName", "ann"), "<Status>Inactive</Status>")
@@ -224,7 +226,7 @@ func TestBadInput(t *testing.T) {
 		{409, "LimitExceeded", "Maximum policy size of 10240 bytes exceeded for role r", "PutRolePolicy", []string{"RoleName", "r", "PolicyName", "p", "PolicyDocument", strings.Replace(readAll, `"*"`, `"arn:aws:s3:::`+strings.Repeat("x", 10240)+`"`, 1)}},
 		{409, "LimitExceeded", "PolicySize: 6144", "CreatePolicy", []string{"PolicyName", "p", "PolicyDocument", strings.Replace(readAll, `"*"`, `"arn:aws:s3:::`+strings.Repeat("x", 6144)+`"`, 1)}},
 		{400, "InvalidInput", "Duplicate tag keys", "TagRole", []string{"RoleName", "r", "Tags.member.1.Key", "a", "Tags.member.1.Value", "1", "Tags.member.2.Key", "A", "Tags.member.2.Value", "2"}},
-		{400, "InvalidInput", "permissions boundaries", "CreateUser", []string{"UserName", "u", "PermissionsBoundary", policyARN}},
+		{404, "NoSuchEntity", policyARN, "CreateUser", []string{"UserName", "u", "PermissionsBoundary", policyARN}},
 		{400, "ValidationError", "Marker", "ListRoles", []string{"Marker", "***"}},
 		{400, "InvalidInput", "is not valid", "GetPolicy", []string{"PolicyArn", "arn:aws:s3:::not-a-policy"}},
 		{404, "NoSuchEntity", "", "AttachRolePolicy", []string{"RoleName", "r", "PolicyArn", "arn:aws:iam::444455556666:policy/foreign"}},
@@ -236,10 +238,14 @@ func TestBadInput(t *testing.T) {
 			c.fails(b.status, b.code, b.message, b.op, b.pairs...)
 		})
 	}
-	for _, pairs := range [][]string{{"RoleName", "a/b"}, {"RoleName", strings.Repeat("a", 65)}, {"RoleName", ""}} {
-		if status, body := c.call("CreateRole", append(pairs, "AssumeRolePolicyDocument", trust)...); status != http.StatusBadRequest {
-			t.Error(status, body)
-		}
+	long := strings.Repeat("a", 65)
+	for message, pairs := range map[string][]string{
+		"Value &#39;a/b&#39; at &#39;roleName&#39; failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w+=,.@-]+": {"RoleName", "a/b"},
+		"Value &#39;" + long + "&#39; at &#39;roleName&#39; failed to satisfy constraint: Member must have length less than or equal to 64":    {"RoleName", long},
+		"Value &#39;&#39; at &#39;roleName&#39; failed to satisfy constraint: Member must have length greater than or equal to 1":              {"RoleName", ""},
+		"Value null at &#39;roleName&#39; failed to satisfy constraint: Member must not be null":                                               {},
+	} {
+		c.fails(http.StatusBadRequest, "ValidationError", "1 validation error detected: "+message, "CreateRole", append(pairs, "AssumeRolePolicyDocument", trust)...)
 	}
 }
 
@@ -255,7 +261,7 @@ func TestAttackUnauthorised(t *testing.T) {
 		t.Fatal(err)
 	}
 	everything := []string{"RoleName", "r", "UserName", "eve", "PolicyArn", policyARN, "PolicyName", "p", "PolicyDocument", readAll, "AssumeRolePolicyDocument", trust,
-		"Tags.member.1.Key", "a", "Tags.member.1.Value", "b", "TagKeys.member.1", "a", "Description", "d", "AccessKeyId", between(key, "AccessKeyId"), "Status", "Active", "VersionId", "v1"}
+		"Tags.member.1.Key", "a", "Tags.member.1.Value", "b", "TagKeys.member.1", "a", "Description", "d", "AccessKeyId", between(key, "AccessKeyId"), "Status", "Active", "VersionId", "v1", "GroupName", "g", "InstanceProfileName", "i", "PermissionsBoundary", policyARN}
 	put := func(policy string) {
 		ref := iam.Ref{Account: account, Kind: iam.User, Name: "eve"}
 		if err := c.iam.PutInline(t.Context(), ref, "only", policy); err != nil {

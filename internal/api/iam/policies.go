@@ -45,7 +45,7 @@ type policyShape struct {
 
 // policyToShape returns a policy as lists have it; details adds what only a single policy's answer has.
 func policyToShape(p iam.Policy, details bool) policyShape {
-	s := policyShape{Name: p.Name, ID: p.ID, ARN: p.ARN(), Path: p.Path, Default: versionID(p.Default), Attachments: p.Attachments, Attachable: true,
+	s := policyShape{Name: p.Name, ID: p.ID, ARN: p.ARN(), Path: p.Path, Default: versionID(p.Default), Attachments: p.Attachments, Boundaries: p.Boundaries, Attachable: true,
 		CreateDate: p.CreatedAt, UpdateDate: p.UpdatedAt}
 	if details {
 		s.Description, s.Tags = p.Description, tagsFromDomain(p.Tags)
@@ -97,16 +97,21 @@ type listPoliciesOutput struct {
 
 func (a *API) listPolicies(ctx context.Context, in *listPoliciesInput) (*listPoliciesOutput, error) {
 	out := &listPoliciesOutput{Policies: []policyShape{}}
-	if in.Scope == "AWS" || in.Usage == "PermissionsBoundary" { // there are none
+	if in.Scope == "AWS" { // there are none
 		return out, nil
 	}
-	f := iam.Filter{PathPrefix: string(in.PathPrefix), OnlyAttached: in.OnlyAttached || in.Usage != ""}
+	f := iam.Filter{PathPrefix: string(in.PathPrefix), OnlyAttached: in.OnlyAttached, As: usage(in.Usage)}
 	items, next, err := a.IAM.Policies(ctx, account(ctx), f, page(in.MaxItems, in.Marker))
 	out.IsTruncated, out.Marker = next != "", next
 	for _, p := range items {
 		out.Policies = append(out.Policies, policyToShape(p, false))
 	}
 	return out, err
+}
+
+// usage reads a PolicyUsageFilter.
+func usage(filter string) iam.Usage {
+	return map[string]iam.Usage{"PermissionsPolicy": iam.AsPermissions, "PermissionsBoundary": iam.AsBoundary}[filter]
 }
 
 func (a *API) deletePolicy(ctx context.Context, in *policyInput) (*empty, error) {
@@ -221,11 +226,16 @@ type entitiesInput struct {
 }
 
 type entitiesOutput struct {
-	Groups      []empty      `aws:"PolicyGroups"`
-	Users       []policyUser `aws:"PolicyUsers"`
-	Roles       []policyRole `aws:"PolicyRoles"`
-	IsTruncated bool         `aws:"IsTruncated"`
-	Marker      string       `aws:"Marker"`
+	Groups      []policyGroup `aws:"PolicyGroups"`
+	Users       []policyUser  `aws:"PolicyUsers"`
+	Roles       []policyRole  `aws:"PolicyRoles"`
+	IsTruncated bool          `aws:"IsTruncated"`
+	Marker      string        `aws:"Marker"`
+}
+
+type policyGroup struct {
+	Name string `aws:"GroupName"`
+	ID   string `aws:"GroupId"`
 }
 
 type policyUser struct {
@@ -239,18 +249,21 @@ type policyRole struct {
 }
 
 func (a *API) listEntitiesForPolicy(ctx context.Context, in *entitiesInput) (*entitiesOutput, error) {
-	out := &entitiesOutput{Groups: []empty{}, Users: []policyUser{}, Roles: []policyRole{}}
-	kind, ok := map[string]iam.EntityKind{"": "", "LocalManagedPolicy": "", "User": iam.User, "Role": iam.Role}[in.Filter]
-	if !ok || in.Usage == "PermissionsBoundary" { // groups, AWS's own policies and boundaries: there are none
+	out := &entitiesOutput{Groups: []policyGroup{}, Users: []policyUser{}, Roles: []policyRole{}}
+	kind, ok := map[string]iam.EntityKind{"": "", "LocalManagedPolicy": "", "User": iam.User, "Role": iam.Role, "Group": iam.Group}[in.Filter]
+	if !ok { // AWS's own policies: there are none
 		_, err := a.IAM.Policy(ctx, account(ctx), string(in.ARN))
 		return out, err
 	}
-	items, next, err := a.IAM.AttachedTo(ctx, account(ctx), string(in.ARN), kind, string(in.PathPrefix), page(in.MaxItems, in.Marker))
+	items, next, err := a.IAM.AttachedTo(ctx, account(ctx), string(in.ARN), iam.EntityFilter{Kind: kind, PathPrefix: string(in.PathPrefix), As: usage(in.Usage)}, page(in.MaxItems, in.Marker))
 	out.IsTruncated, out.Marker = next != "", next
 	for _, e := range items {
-		if e.Kind == iam.User {
+		switch e.Kind {
+		case iam.User:
 			out.Users = append(out.Users, policyUser{Name: e.Name, ID: e.ID})
-		} else {
+		case iam.Group:
+			out.Groups = append(out.Groups, policyGroup{Name: e.Name, ID: e.ID})
+		default:
 			out.Roles = append(out.Roles, policyRole{Name: e.Name, ID: e.ID})
 		}
 	}

@@ -32,6 +32,8 @@ type roleShape struct {
 	MaxSession  *int      `aws:"MaxSessionDuration"`
 	Tags        []tag     `aws:"Tags"`
 	LastUsed    *lastUsed `aws:"RoleLastUsed"`
+
+	Boundary *boundaryShape `aws:"PermissionsBoundary"`
 }
 
 type lastUsed struct {
@@ -44,6 +46,7 @@ func roleToShape(e iam.Entity, details bool) roleShape {
 	seconds := int(e.MaxSession / time.Second)
 	r := roleShape{Path: e.Path, Name: e.Name, ID: e.ID, ARN: e.ARN(), CreateDate: e.CreatedAt, Trust: encoded(e.Trust), Description: e.Description, MaxSession: &seconds}
 	if details {
+		r.Boundary = boundaryToShape(e)
 		r.LastUsed = &lastUsed{Date: ptr(e.LastUsed), Region: e.LastUsedRegion}
 		if len(e.Tags) > 0 {
 			r.Tags = tagsFromDomain(e.Tags)
@@ -53,14 +56,11 @@ func roleToShape(e iam.Entity, details bool) roleShape {
 }
 
 func (a *API) createRole(ctx context.Context, in *createRoleInput) (*roleOutput, error) {
-	if err := noBoundary(in.Boundary); err != nil {
-		return nil, err
-	}
 	tags, err := tagsToDomain(in.Tags)
 	if err != nil {
 		return nil, err
 	}
-	n := iam.NewEntity{Ref: ref(ctx, iam.Role, string(in.Name)), Path: string(in.Path), Trust: string(in.Trust), Description: in.Description, Tags: tags}
+	n := iam.NewEntity{Ref: ref(ctx, iam.Role, string(in.Name)), Boundary: string(in.Boundary), Path: string(in.Path), Trust: string(in.Trust), Description: in.Description, Tags: tags}
 	if in.MaxSession != nil {
 		n.MaxSession = time.Duration(*in.MaxSession) * time.Second
 	}
@@ -215,17 +215,6 @@ func tagPage(tags map[string]string, p iam.Page) *tagsOutput {
 		out.Tags = append(out.Tags, t)
 	}
 	return out
-}
-
-type instanceProfilesOutput struct {
-	InstanceProfiles []empty `aws:"InstanceProfiles" required:"true"`
-	IsTruncated      bool    `aws:"IsTruncated"`
-}
-
-// listInstanceProfilesForRole answers that there are none: this server has no instances. Tools ask before they delete a role.
-func (a *API) listInstanceProfilesForRole(ctx context.Context, in *rolePageInput) (*instanceProfilesOutput, error) {
-	_, err := a.IAM.Entity(ctx, ref(ctx, iam.Role, string(in.Name)))
-	return &instanceProfilesOutput{InstanceProfiles: []empty{}}, err
 }
 
 type roleDocumentInput struct {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sunaba-dev/sunaba/internal/fault"
 	"github.com/sunaba-dev/sunaba/internal/iam"
+	"github.com/sunaba-dev/sunaba/internal/wire"
 )
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
@@ -17,79 +18,81 @@ func ref(ctx context.Context, k iam.EntityKind, name string) iam.Ref {
 }
 
 // entity is the user or role with a name: its ARN holds its path. One that is not there is looked for at the path "/".
-func (a *API) entity(ctx context.Context, k iam.EntityKind, name string) (target, error) {
+func (a *API) entity(ctx context.Context, k iam.EntityKind, name string) (wire.Target, error) {
 	r := ref(ctx, k, name)
 	e, err := a.IAM.Entity(ctx, r)
 	if fault.Is(err, iam.NoSuchEntity) {
-		return target{resource: iam.Entity{Ref: r, Path: "/"}.ARN()}, nil
+		return wire.Target{Resource: iam.Entity{Ref: r, Path: "/"}.ARN()}, nil
 	}
-	return target{resource: e.ARN()}.having(e.Tags), err
+	return boundedBy(having(wire.Target{Resource: e.ARN()}, e.Tags), e.Boundary), err
 }
 
-func (a *API) role(ctx context.Context, name entityName) (target, error) {
+func (a *API) role(ctx context.Context, name entityName) (wire.Target, error) {
 	return a.entity(ctx, iam.Role, string(name))
 }
 
-func (a *API) user(ctx context.Context, name entityName) (target, error) {
+func (a *API) user(ctx context.Context, name entityName) (wire.Target, error) {
 	return a.entity(ctx, iam.User, string(name))
 }
 
-func (a *API) onRole(ctx context.Context, in *roleInput) (target, error) { return a.role(ctx, in.Name) }
-
-func (a *API) onRolePage(ctx context.Context, in *rolePageInput) (target, error) {
+func (a *API) onRole(ctx context.Context, in *roleInput) (wire.Target, error) {
 	return a.role(ctx, in.Name)
 }
 
-func (a *API) onUpdatedRole(ctx context.Context, in *updateRoleInput) (target, error) {
+func (a *API) onRolePage(ctx context.Context, in *rolePageInput) (wire.Target, error) {
 	return a.role(ctx, in.Name)
 }
 
-func (a *API) onDescribedRole(ctx context.Context, in *describeRoleInput) (target, error) {
+func (a *API) onUpdatedRole(ctx context.Context, in *updateRoleInput) (wire.Target, error) {
 	return a.role(ctx, in.Name)
 }
 
-func (a *API) onTrust(ctx context.Context, in *trustInput) (target, error) {
+func (a *API) onDescribedRole(ctx context.Context, in *describeRoleInput) (wire.Target, error) {
 	return a.role(ctx, in.Name)
 }
 
-func (a *API) onTaggedRole(ctx context.Context, in *tagRoleInput) (target, error) {
+func (a *API) onTrust(ctx context.Context, in *trustInput) (wire.Target, error) {
+	return a.role(ctx, in.Name)
+}
+
+func (a *API) onTaggedRole(ctx context.Context, in *tagRoleInput) (wire.Target, error) {
 	t, err := a.role(ctx, in.Name)
-	return t.tagged(in.Tags), err
+	return tagged(t, in.Tags), err
 }
 
-func (a *API) onUntaggedRole(ctx context.Context, in *untagRoleInput) (target, error) {
+func (a *API) onUntaggedRole(ctx context.Context, in *untagRoleInput) (wire.Target, error) {
 	t, err := a.role(ctx, in.Name)
-	return t.with("aws:TagKeys", texts(in.TagKeys)...), err
+	return t.With("aws:TagKeys", texts(in.TagKeys)...), err
 }
 
-func (a *API) onRoleDocument(ctx context.Context, in *roleDocumentInput) (target, error) {
+func (a *API) onRoleDocument(ctx context.Context, in *roleDocumentInput) (wire.Target, error) {
 	return a.role(ctx, in.Name)
 }
 
-func (a *API) onRolePolicy(ctx context.Context, in *rolePolicyInput) (target, error) {
+func (a *API) onRolePolicy(ctx context.Context, in *rolePolicyInput) (wire.Target, error) {
 	return a.role(ctx, in.Name)
 }
 
-func (a *API) onRoleAttachment(ctx context.Context, in *roleAttachmentInput) (target, error) {
+func (a *API) onRoleAttachment(ctx context.Context, in *roleAttachmentInput) (wire.Target, error) {
 	t, err := a.role(ctx, in.Name)
-	return t.with("iam:PolicyARN", string(in.PolicyARN)), err
+	return t.With("iam:PolicyARN", string(in.PolicyARN)), err
 }
 
-func (a *API) onAttachedRole(ctx context.Context, in *attachedRoleInput) (target, error) {
+func (a *API) onAttachedRole(ctx context.Context, in *attachedRoleInput) (wire.Target, error) {
 	return a.role(ctx, in.Name)
 }
 
-func (a *API) onNewRole(ctx context.Context, in *createRoleInput) (target, error) {
-	return created(ctx, "role", string(in.Path), string(in.Name), in.Tags, "TagRole"), nil
+func (a *API) onNewRole(ctx context.Context, in *createRoleInput) (wire.Target, error) {
+	return created(ctx, "role", string(in.Path), string(in.Name), in.Tags, "TagRole", string(in.Boundary)), nil
 }
 
 // created is a resource that does not exist yet. Its tags are an action of their own.
-func created(ctx context.Context, kind, path, name string, tags []tag, tagging string) target {
-	t := target{resource: "arn:aws:iam::" + account(ctx) + ":" + kind + orRoot(path) + name}
+func created(ctx context.Context, kind, path, name string, tags []tag, tagging, boundary string) wire.Target {
+	t := boundedBy(tagged(wire.Target{Resource: "arn:aws:iam::" + account(ctx) + ":" + kind + orRoot(path) + name}, tags), boundary)
 	if len(tags) > 0 {
-		t.also = []string{tagging}
+		t = t.Needing("iam:" + tagging)
 	}
-	return t.tagged(tags)
+	return t
 }
 
 func orRoot(path string) string {
@@ -100,130 +103,136 @@ func orRoot(path string) string {
 }
 
 // onList is the folder of users or roles that is listed.
-func onList(k iam.EntityKind) func(context.Context, *listInput) (target, error) {
-	return func(ctx context.Context, in *listInput) (target, error) {
-		return target{resource: "arn:aws:iam::" + account(ctx) + ":" + string(k) + orRoot(string(in.PathPrefix))}, nil
+func onList(k iam.EntityKind) func(context.Context, *listInput) (wire.Target, error) {
+	return func(ctx context.Context, in *listInput) (wire.Target, error) {
+		return wire.Target{Resource: "arn:aws:iam::" + account(ctx) + ":" + string(k) + orRoot(string(in.PathPrefix))}, nil
 	}
 }
 
-func (a *API) onUser(ctx context.Context, in *userInput) (target, error) { return a.user(ctx, in.Name) }
-
-func (a *API) onUserPage(ctx context.Context, in *userPageInput) (target, error) {
+func (a *API) onUser(ctx context.Context, in *userInput) (wire.Target, error) {
 	return a.user(ctx, in.Name)
 }
 
-func (a *API) onTaggedUser(ctx context.Context, in *tagUserInput) (target, error) {
+func (a *API) onUserPage(ctx context.Context, in *userPageInput) (wire.Target, error) {
+	return a.user(ctx, in.Name)
+}
+
+func (a *API) onTaggedUser(ctx context.Context, in *tagUserInput) (wire.Target, error) {
 	t, err := a.user(ctx, in.Name)
-	return t.tagged(in.Tags), err
+	return tagged(t, in.Tags), err
 }
 
-func (a *API) onUntaggedUser(ctx context.Context, in *untagUserInput) (target, error) {
+func (a *API) onUntaggedUser(ctx context.Context, in *untagUserInput) (wire.Target, error) {
 	t, err := a.user(ctx, in.Name)
-	return t.with("aws:TagKeys", texts(in.TagKeys)...), err
+	return t.With("aws:TagKeys", texts(in.TagKeys)...), err
 }
 
-func (a *API) onUserDocument(ctx context.Context, in *userDocumentInput) (target, error) {
+func (a *API) onUserDocument(ctx context.Context, in *userDocumentInput) (wire.Target, error) {
 	return a.user(ctx, in.Name)
 }
 
-func (a *API) onUserPolicy(ctx context.Context, in *userPolicyInput) (target, error) {
+func (a *API) onUserPolicy(ctx context.Context, in *userPolicyInput) (wire.Target, error) {
 	return a.user(ctx, in.Name)
 }
 
-func (a *API) onUserAttachment(ctx context.Context, in *userAttachmentInput) (target, error) {
+func (a *API) onUserAttachment(ctx context.Context, in *userAttachmentInput) (wire.Target, error) {
 	t, err := a.user(ctx, in.Name)
-	return t.with("iam:PolicyARN", string(in.PolicyARN)), err
+	return t.With("iam:PolicyARN", string(in.PolicyARN)), err
 }
 
-func (a *API) onAttachedUser(ctx context.Context, in *attachedUserInput) (target, error) {
+func (a *API) onAttachedUser(ctx context.Context, in *attachedUserInput) (wire.Target, error) {
 	return a.user(ctx, in.Name)
 }
 
-func (a *API) onNewUser(ctx context.Context, in *createUserInput) (target, error) {
-	return created(ctx, "user", string(in.Path), string(in.Name), in.Tags, "TagUser"), nil
+func (a *API) onNewUser(ctx context.Context, in *createUserInput) (wire.Target, error) {
+	return created(ctx, "user", string(in.Path), string(in.Name), in.Tags, "TagUser", string(in.Boundary)), nil
 }
 
-func (a *API) onOptionalUser(ctx context.Context, in *optionalUserInput) (target, error) {
+func (a *API) onOptionalUser(ctx context.Context, in *optionalUserInput) (wire.Target, error) {
 	return a.callerOr(ctx, in.Name)
 }
 
-func (a *API) onKeysOfUser(ctx context.Context, in *listKeysInput) (target, error) {
+func (a *API) onKeysOfUser(ctx context.Context, in *listKeysInput) (wire.Target, error) {
 	return a.callerOr(ctx, in.Name)
 }
 
-func (a *API) onKeyStatus(ctx context.Context, in *updateKeyInput) (target, error) {
+func (a *API) onKeyStatus(ctx context.Context, in *updateKeyInput) (wire.Target, error) {
 	return a.callerOr(ctx, in.Name)
 }
 
-func (a *API) onKey(ctx context.Context, in *deleteKeyInput) (target, error) {
+func (a *API) onKey(ctx context.Context, in *deleteKeyInput) (wire.Target, error) {
 	return a.callerOr(ctx, in.Name)
 }
 
 // callerOr is the user with a name, and without one the caller.
-func (a *API) callerOr(ctx context.Context, name entityName) (target, error) {
-	if name == "" {
-		return target{resource: iam.PrincipalOf(ctx).ARN}, nil
+func (a *API) callerOr(ctx context.Context, name entityName) (wire.Target, error) {
+	switch p := iam.PrincipalOf(ctx); {
+	case name != "":
+		return a.user(ctx, name)
+	case p.ARN == "": // nobody has no name
+		return wire.Target{Resource: "*"}, nil
+	default:
+		return wire.Target{Resource: p.ARN}, nil
 	}
-	return a.user(ctx, name)
 }
 
-func (a *API) onAnyKey(ctx context.Context, in *anyKeyInput) (target, error) {
+func (a *API) onAnyKey(ctx context.Context, in *anyKeyInput) (wire.Target, error) {
 	name, _, err := a.IAM.AccessKeyUse(ctx, account(ctx), in.ID)
 	if fault.Is(err, iam.NoSuchEntity) {
-		return target{resource: "*"}, nil
+		return wire.Target{Resource: "*"}, nil
 	}
 	if err != nil {
-		return target{}, err
+		return wire.Target{}, err
 	}
 	return a.user(ctx, entityName(name))
 }
 
 // managed is the managed policy with an ARN.
-func (a *API) managed(ctx context.Context, of arn) (target, error) {
-	t := target{resource: string(of)}
+func (a *API) managed(ctx context.Context, of arn) (wire.Target, error) {
+	t := wire.Target{Resource: string(of)}
 	p, err := a.IAM.Policy(ctx, account(ctx), string(of))
 	if err != nil && !fault.Is(err, iam.NoSuchEntity) && !fault.Is(err, iam.InvalidInput) { // the handler says those, to who is allowed to ask
 		return t, err
 	}
-	return t.having(p.Tags), nil
+	return having(t, p.Tags), nil
 }
 
-func (a *API) onPolicy(ctx context.Context, in *policyInput) (target, error) {
+func (a *API) onPolicy(ctx context.Context, in *policyInput) (wire.Target, error) {
 	return a.managed(ctx, in.ARN)
 }
 
-func (a *API) onPolicyPage(ctx context.Context, in *policyPageInput) (target, error) {
+func (a *API) onPolicyPage(ctx context.Context, in *policyPageInput) (wire.Target, error) {
 	return a.managed(ctx, in.ARN)
 }
 
-func (a *API) onTaggedPolicy(ctx context.Context, in *tagPolicyInput) (target, error) {
+func (a *API) onTaggedPolicy(ctx context.Context, in *tagPolicyInput) (wire.Target, error) {
 	t, err := a.managed(ctx, in.ARN)
-	return t.tagged(in.Tags), err
+	return tagged(t, in.Tags), err
 }
 
-func (a *API) onUntaggedPolicy(ctx context.Context, in *untagPolicyInput) (target, error) {
+func (a *API) onUntaggedPolicy(ctx context.Context, in *untagPolicyInput) (wire.Target, error) {
 	t, err := a.managed(ctx, in.ARN)
-	return t.with("aws:TagKeys", texts(in.TagKeys)...), err
+	return t.With("aws:TagKeys", texts(in.TagKeys)...), err
 }
 
-func (a *API) onNewVersion(ctx context.Context, in *newVersionInput) (target, error) {
+func (a *API) onNewVersion(ctx context.Context, in *newVersionInput) (wire.Target, error) {
 	return a.managed(ctx, in.ARN)
 }
 
-func (a *API) onVersion(ctx context.Context, in *versionInput) (target, error) {
+func (a *API) onVersion(ctx context.Context, in *versionInput) (wire.Target, error) {
 	return a.managed(ctx, in.ARN)
 }
 
-func (a *API) onEntities(ctx context.Context, in *entitiesInput) (target, error) {
+func (a *API) onEntities(ctx context.Context, in *entitiesInput) (wire.Target, error) {
 	return a.managed(ctx, in.ARN)
 }
 
-func (a *API) onNewPolicy(ctx context.Context, in *createPolicyInput) (target, error) {
-	return created(ctx, "policy", string(in.Path), string(in.Name), in.Tags, "TagPolicy"), nil
+func (a *API) onNewPolicy(ctx context.Context, in *createPolicyInput) (wire.Target, error) {
+	return created(ctx, "policy", string(in.Path), string(in.Name), in.Tags, "TagPolicy", ""), nil
 }
 
-func onPolicies(ctx context.Context, in *listPoliciesInput) (target, error) {
-	return target{resource: "arn:aws:iam::" + account(ctx) + ":policy" + orRoot(strings.TrimSpace(string(in.PathPrefix)))}, nil
+func onPolicies(ctx context.Context, in *listPoliciesInput) (wire.Target, error) {
+	return wire.Target{Resource: "arn:aws:iam::" + account(ctx) + ":policy" + orRoot(strings.TrimSpace(string(in.PathPrefix)))}, nil
 }
 
 func texts(keys []tagKey) []string {

@@ -26,11 +26,16 @@ type userShape struct {
 	ARN        string    `aws:"Arn" required:"true"`
 	CreateDate time.Time `aws:"CreateDate" required:"true"`
 	Tags       []tag     `aws:"Tags"`
+
+	Boundary *boundaryShape `aws:"PermissionsBoundary"`
 }
 
 // userToShape returns a user as lists have it; details adds what only a single user's answer has.
 func userToShape(e iam.Entity, details bool) userShape {
 	u := userShape{Path: e.Path, Name: e.Name, ID: e.ID, ARN: e.ARN(), CreateDate: e.CreatedAt}
+	if details {
+		u.Boundary = boundaryToShape(e)
+	}
 	if details && len(e.Tags) > 0 {
 		u.Tags = tagsFromDomain(e.Tags)
 	}
@@ -38,14 +43,11 @@ func userToShape(e iam.Entity, details bool) userShape {
 }
 
 func (a *API) createUser(ctx context.Context, in *createUserInput) (*userOutput, error) {
-	if err := noBoundary(in.Boundary); err != nil {
-		return nil, err
-	}
 	tags, err := tagsToDomain(in.Tags)
 	if err != nil {
 		return nil, err
 	}
-	e, err := a.IAM.Create(ctx, iam.NewEntity{Ref: ref(ctx, iam.User, string(in.Name)), Path: string(in.Path), Tags: tags})
+	e, err := a.IAM.Create(ctx, iam.NewEntity{Ref: ref(ctx, iam.User, string(in.Name)), Boundary: string(in.Boundary), Path: string(in.Path), Tags: tags})
 	if err != nil {
 		return nil, err
 	}
@@ -135,17 +137,6 @@ type userPageInput struct {
 
 func (a *API) listUserTags(ctx context.Context, in *userPageInput) (*tagsOutput, error) {
 	return a.tags(ctx, ref(ctx, iam.User, string(in.Name)), page(in.MaxItems, in.Marker))
-}
-
-type groupsOutput struct {
-	Groups      []empty `aws:"Groups" required:"true"`
-	IsTruncated bool    `aws:"IsTruncated"`
-}
-
-// listGroupsForUser answers that there are none: this server has no groups. Tools ask before they delete a user.
-func (a *API) listGroupsForUser(ctx context.Context, in *userPageInput) (*groupsOutput, error) {
-	_, err := a.IAM.Entity(ctx, ref(ctx, iam.User, string(in.Name)))
-	return &groupsOutput{Groups: []empty{}}, err
 }
 
 type userDocumentInput struct {

@@ -4,7 +4,6 @@ package sts
 import (
 	"context"
 
-	"github.com/sunaba-dev/sunaba/internal/fault"
 	"github.com/sunaba-dev/sunaba/internal/iam"
 	"github.com/sunaba-dev/sunaba/internal/wire"
 )
@@ -14,35 +13,26 @@ type API struct {
 	IAM *iam.Service
 }
 
-// Service returns the declared service. What each operation must be allowed is beside it: AssumeRole is decided with the role's trust policy by the domain,
-// GetSessionToken and GetCallerIdentity need no permission (API reference), GetAccessKeyInfo needs its own.
+// Service returns the declared service.
 func (a *API) Service() *wire.Service {
 	return &wire.Service{
 		Name:      "sts",
 		Protocol:  wire.Query,
 		Version:   "2011-06-15",
 		Namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+		Authorize: a.authorize,
 		Operations: []wire.Operation{
-			wire.Op("GetCallerIdentity", "", getCallerIdentity),
-			wire.Op("AssumeRole", "", answering(a.assumeRole)),
-			wire.Op("GetSessionToken", "", answering(a.getSessionToken)),
-			wire.Op("GetAccessKeyInfo", "", answering(a.getAccessKeyInfo)),
+			wire.Exempt(wire.Op("GetCallerIdentity", "", getCallerIdentity), "no permission is needed, and no policy can take it away (API reference)"),
+			wire.Exempt(wire.Op("AssumeRole", "", a.assumeRole), "the domain decides, with the role's trust policy"),
+			wire.Exempt(wire.Op("GetSessionToken", "", a.getSessionToken), "no permission is needed (API reference); the domain refuses who holds temporary credentials"),
+			wire.On(wire.Op("GetAccessKeyInfo", "", a.getAccessKeyInfo), onAccessKeyInfo),
 		},
 	}
 }
 
-// answering gives a handler's errors the code that they have in the query protocol.
-func answering[I, O any](handle func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
-	return func(ctx context.Context, in *I) (*O, error) {
-		out, err := handle(ctx, in)
-		switch {
-		case fault.Is(err, fault.AccessDenied):
-			return nil, fault.New("AccessDenied", "%s", fault.From(err).Message)
-		case fault.Is(err, iam.NoSuchEntity): // STS has no such exception: the role or policy went while it was asked for
-			return nil, fault.New(iam.ValidationError, "%s", fault.From(err).Message)
-		}
-		return out, err
-	}
+// authorize decides as wire.Service asks.
+func (a *API) authorize(ctx context.Context, action string, t wire.Target) error {
+	return a.IAM.Authorize(ctx, iam.Request{Principal: iam.PrincipalOf(ctx), Action: action, Resource: t.Resource, Context: t.Context})
 }
 
 type getCallerIdentityInput struct{}
@@ -53,7 +43,6 @@ type getCallerIdentityOutput struct {
 	Account string `aws:"Account" required:"true"`
 }
 
-// getCallerIdentity needs no permission, and no policy can take it away (API reference).
 func getCallerIdentity(ctx context.Context, _ *getCallerIdentityInput) (*getCallerIdentityOutput, error) {
 	p := iam.PrincipalOf(ctx)
 	return &getCallerIdentityOutput{ARN: p.ARN, UserID: p.UserID, Account: p.Account}, nil

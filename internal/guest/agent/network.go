@@ -19,6 +19,7 @@ type network struct {
 	addresses  []netip.Prefix
 	open       map[proto.Listener]io.Closer
 	nameserver string
+	outside    *outside // nil when all but the served addresses is unreachable
 }
 
 // connect makes the sandbox's network what the host says. Addresses are added every time: a restore loses them without telling. Listeners survive one, and need only be
@@ -28,7 +29,11 @@ func (a *Agent) connect(c *proto.Configure) error {
 	if want == nil {
 		want = &proto.Network{}
 	}
-	if err := a.setAddresses(want.Addresses); err != nil {
+	served, err := a.setAddresses(want.Addresses, want.Outside != "")
+	if err != nil {
+		return err
+	}
+	if err := a.openOutside(want.Outside, served, c.User); err != nil {
 		return err
 	}
 	for l, closer := range a.network.open {
@@ -59,37 +64,40 @@ func (a *Agent) connect(c *proto.Configure) error {
 	return nil
 }
 
-// setAddresses adds what is wanted and removes what is not wanted any more. Only a guest that is PID 1 has a network of its own to change.
-func (a *Agent) setAddresses(texts []string) error {
-	if !a.o.Init || len(texts)+len(a.network.addresses) == 0 {
-		return nil
+// setAddresses adds what is wanted, which it returns, and removes what is not wanted any more. Only a guest that is PID 1 has a network of its own to change.
+func (a *Agent) setAddresses(texts []string, outside bool) (served []netip.Prefix, err error) {
+	if !a.o.Init || (len(texts)+len(a.network.addresses) == 0 && !outside) {
+		return nil, nil
 	}
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {
-		return fmt.Errorf("find the loopback device: %w", err)
+		return nil, fmt.Errorf("find the loopback device: %w", err)
 	}
-	var want []netip.Prefix
 	for _, text := range texts {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
-			return bad(proto.BadRequest, "", "the address %q: %v", text, err)
+			return nil, bad(proto.BadRequest, "", "the address %q: %v", text, err)
 		}
-		want = append(want, p)
+		served = append(served, p)
+	}
+	want := served
+	if outside {
+		want = append(slices.Clone(served), everywhere...)
 	}
 	for _, p := range a.network.addresses {
 		if !slices.Contains(want, p) {
 			if err := setAddress(p, lo.Index, false); err != nil {
-				return fmt.Errorf("remove the address %s: %w", p, err)
+				return nil, fmt.Errorf("remove the address %s: %w", p, err)
 			}
 		}
 	}
 	for _, p := range want {
 		if err := setAddress(p, lo.Index, true); err != nil {
-			return fmt.Errorf("add the address %s: %w", p, err)
+			return nil, fmt.Errorf("add the address %s: %w", p, err)
 		}
 	}
 	a.network.addresses = want
-	return nil
+	return served, nil
 }
 
 // open opens one listener and starts to relay what comes.

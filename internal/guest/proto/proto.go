@@ -88,6 +88,9 @@ type Network struct {
 	Addresses []string `json:"addresses"`
 	// Listeners are opened at these addresses. One whose name or address is not here any more is closed.
 	Listeners []Listener `json:"listeners"`
+	// Outside names the relay of all TCP connections to addresses that are neither the user's own (127.0.0.0/8) nor in Addresses; "" leaves them unreachable. Each begins
+	// with its destination: see [WriteDestination].
+	Outside string `json:"outside,omitempty"`
 	// Nameserver becomes the only one of /etc/resolv.conf; "" leaves the file as it is.
 	Nameserver string `json:"nameserver,omitempty"`
 	// Trust is for the driver, which lays it over the image; the guest is not told.

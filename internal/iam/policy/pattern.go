@@ -15,6 +15,8 @@ const (
 type pattern struct {
 	glob  string // when there are no variables
 	parts []part
+	// What every text that matches begins and ends with: most patterns are told from a text by it, without looking at variables.
+	prefix, suffix string
 }
 
 // part is a glob, or a variable.
@@ -54,9 +56,29 @@ func compilePattern(text string, wildcards, variables bool) pattern {
 		text = text[1:]
 	}
 	if parts == nil {
-		return pattern{glob: b.String()}
+		return pattern{glob: b.String(), prefix: literal(b.String()), suffix: tail(b.String())}
 	}
-	return pattern{parts: append(parts, part{glob: b.String()})}
+	return pattern{parts: append(parts, part{glob: b.String()}), prefix: literal(parts[0].glob), suffix: tail(b.String())}
+}
+
+// literal returns a glob's text up to its first wildcard.
+func literal(glob string) string {
+	for i := range len(glob) {
+		if glob[i] == star || glob[i] == question {
+			return glob[:i]
+		}
+	}
+	return glob
+}
+
+// tail returns a glob's text behind its last wildcard.
+func tail(glob string) string {
+	for i := len(glob) - 1; i >= 0; i-- {
+		if glob[i] == star || glob[i] == question {
+			return glob[i+1:]
+		}
+	}
+	return glob
 }
 
 // variableOf reads what is between the braces: a key, and a default in quotes after a comma.
@@ -75,32 +97,50 @@ func (p *pattern) expand(c Context) (glob string, ok bool) {
 	if p.parts == nil {
 		return p.glob, true
 	}
-	var b strings.Builder
-	for _, q := range p.parts {
+	b, ok := p.appendTo(nil, c)
+	return string(b), ok
+}
+
+// appendTo appends the pattern with the variables put in.
+func (p *pattern) appendTo(b []byte, c Context) (glob []byte, ok bool) {
+	for i := range p.parts {
+		q := &p.parts[i]
 		if q.variable == "" {
-			b.WriteString(q.glob)
+			b = append(b, q.glob...)
 			continue
 		}
 		v, ok := c[q.variable]
 		switch {
 		case ok && len(v) == 1 && utf8.ValidString(v[0]):
-			b.WriteString(v[0])
+			b = append(b, v[0]...)
 		case !ok && q.fallback != nil:
-			b.WriteString(*q.fallback)
+			b = append(b, *q.fallback...)
 		default:
-			return "", false
+			return nil, false
 		}
 	}
-	return b.String(), true
+	return b, true
+}
+
+// exact reports whether the pattern is a text that stands for itself only.
+func (p *pattern) exact() bool {
+	return p.parts == nil && len(p.prefix) == len(p.glob)
 }
 
 func (p *pattern) match(text string, c Context) bool {
-	glob, ok := p.expand(c)
+	if !strings.HasPrefix(text, p.prefix) || !strings.HasSuffix(text, p.suffix) {
+		return false
+	}
+	if p.parts == nil {
+		return matchGlob(p.glob, text)
+	}
+	var onStack [256]byte // longer ones are rare, and allocated
+	glob, ok := p.appendTo(onStack[:0], c)
 	return ok && matchGlob(glob, text)
 }
 
 // matchGlob goes back to the last star only: that is enough, and keeps hostile patterns from taking exponential time.
-func matchGlob(glob, text string) bool {
+func matchGlob[G string | []byte](glob G, text string) bool {
 	g, t := 0, 0
 	back, from := -1, 0
 	for t < len(text) {
@@ -165,12 +205,25 @@ func splitARN(text string) []string {
 	return append(fields, text[from:])
 }
 
-func (p *arnPattern) match(arn string, c Context) bool {
-	fields := strings.SplitN(arn, ":", arnFields)
-	if len(fields) != arnFields {
-		return false
+// cutARN cuts an ARN into its fields; ok is false for what is none.
+func cutARN(arn string) (fields [arnFields]string, ok bool) {
+	for i := range arnFields - 1 {
+		if fields[i], arn, ok = strings.Cut(arn, ":"); !ok {
+			return fields, false
+		}
 	}
-	for i := range p {
+	fields[arnFields-1] = arn
+	return fields, true
+}
+
+func (p *arnPattern) match(arn string, c Context) bool {
+	fields, ok := cutARN(arn)
+	return ok && p.matchFields(&fields, c)
+}
+
+// matchFields looks at the last field first: it is the one that tells most resources apart.
+func (p *arnPattern) matchFields(fields *[arnFields]string, c Context) bool {
+	for i := arnFields - 1; i >= 0; i-- {
 		if !p[i].match(fields[i], c) {
 			return false
 		}
@@ -184,6 +237,6 @@ type resource struct {
 	arn arnPattern
 }
 
-func (r *resource) match(arn string, c Context) bool {
-	return r.any || r.arn.match(arn, c)
+func (e *resource) match(r *Request) bool {
+	return e.any || r.isARN && e.arn.matchFields(&r.arn, r.Context)
 }

@@ -55,6 +55,16 @@ type Request struct {
 	Resource string // ARN; ignored by trust policies
 	Who      Who    // ignored by identity policies
 	Context  Context
+
+	action string            // Action in lower case
+	arn    [arnFields]string // the fields of Resource
+	isARN  bool
+}
+
+// prepare reads what every statement asks of a request. Whoever evaluates may change the request between two evaluations, not during one.
+func (r *Request) prepare() {
+	r.action = strings.ToLower(r.Action)
+	r.arn, r.isARN = cutARN(r.Resource)
 }
 
 // Context has the condition keys of a request, in lower case.
@@ -95,6 +105,7 @@ type statement struct {
 
 // Evaluate returns the document's decision, and how the principal was named where a document with principals allows. An explicit deny ends it.
 func (d *Document) Evaluate(r *Request) (Decision, Match) {
+	r.prepare()
 	decision, by := NoMatch, ByNothing
 	for i := range d.statements {
 		s := &d.statements[i]
@@ -129,9 +140,8 @@ func (s *statement) applies(r *Request) (Match, bool) {
 }
 
 func (s *statement) matchesAction(r *Request) bool {
-	action := strings.ToLower(r.Action)
 	for i := range s.actions {
-		if s.actions[i].match(action, nil) {
+		if s.actions[i].match(r.action, nil) {
 			return true
 		}
 	}
@@ -144,7 +154,7 @@ func (s *statement) matchesResource(r *Request) bool {
 		return true
 	}
 	for i := range s.resources {
-		if s.resources[i].match(r.Resource, r.Context) {
+		if s.resources[i].match(r) {
 			return !s.noResource
 		}
 	}
