@@ -69,9 +69,9 @@ fuzz: ## Run every fuzz target for FUZZTIME each (default 20s)
 	@scripts/fuzz "$${FUZZTIME:-20s}"
 
 .PHONY: bench
-bench: image ## Measure, beside bare runsc; JSON in bench/results
+bench: image clients ## Measure, beside bare runsc; JSON in bench/results
 	@$(GO) build -o bin/bench ./bench
-	@$(SUDO) ./bin/bench -sunaba bin/sunaba -out bench/results
+	@$(SUDO) ./bin/bench -sunaba bin/sunaba -aws "$(CACHE)/clients/current/venv/bin/aws" -out bench/results
 
 .PHONY: clean
 clean: ## Remove what was built here (not the cache folder)

@@ -47,10 +47,11 @@ type Report struct {
 func main() {
 	binary := flag.String("sunaba", "bin/sunaba", "the sunaba binary")
 	out := flag.String("out", "bench/results", "folder for the JSON report")
+	clients := flag.String("aws", "", "the aws CLI that is measured on the host, beside the one in the sandbox")
 	n := flag.Int("n", 20, "how often each start is measured; calls are measured ten times as often")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *binary, *out, *n)
+	err := run(ctx, *binary, *out, *clients, *n)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -58,7 +59,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, binary, out string, n int) error {
+func run(ctx context.Context, binary, out, awsCLI string, n int) error {
 	cache, err := installation.DefaultCache()
 	if err != nil {
 		return err
@@ -72,8 +73,8 @@ func run(ctx context.Context, binary, out string, n int) error {
 		return err
 	}
 	defer done()
-	b := &bench{n: n, runsc: runtime, report: Report{When: time.Now().UTC(), Machine: thisMachine()}, binary: binary, image: i}
-	if err := errors.Join(b.starts(ctx), b.calls(ctx), b.files(ctx)); err != nil {
+	b := &bench{n: n, aws: awsCLI, runsc: runtime, report: Report{When: time.Now().UTC(), Machine: thisMachine()}, binary: binary, image: i}
+	if err := errors.Join(b.starts(ctx), b.calls(ctx), b.files(ctx), b.storage(ctx), b.authorisation(ctx)); err != nil {
 		return err
 	}
 	b.print()
@@ -111,6 +112,7 @@ type bench struct {
 	report Report
 	binary string
 	image  image.Image
+	aws    string // path of the host's aws CLI
 	runsc  string // path of the gVisor that the driver uses
 }
 

@@ -17,11 +17,20 @@ import (
 
 const managed = "aws.codeinterpreter.v1"
 
-// session is a session of the managed interpreter through aws-sdk-go-v2.
+// session is a session through aws-sdk-go-v2.
 type session struct {
-	t      *testing.T
-	client *bedrockagentcore.Client
-	id     string
+	t           *testing.T
+	client      *bedrockagentcore.Client
+	interpreter string // "" for the managed one
+	id          string
+}
+
+// of is the interpreter that a session is of.
+func (x *session) of() *string {
+	if x.interpreter != "" {
+		return &x.interpreter
+	}
+	return aws.String(managed)
 }
 
 func (s *server) session(t *testing.T) *session {
@@ -38,7 +47,7 @@ func (s *server) session(t *testing.T) *session {
 
 func (x *session) stop() {
 	x.t.Helper()
-	_, err := x.client.StopCodeInterpreterSession(context.WithoutCancel(x.t.Context()), &bedrockagentcore.StopCodeInterpreterSessionInput{CodeInterpreterIdentifier: aws.String(managed), SessionId: &x.id})
+	_, err := x.client.StopCodeInterpreterSession(context.WithoutCancel(x.t.Context()), &bedrockagentcore.StopCodeInterpreterSessionInput{CodeInterpreterIdentifier: x.of(), SessionId: &x.id})
 	if err != nil && !strings.Contains(err.Error(), "connection refused") {
 		x.t.Error(err)
 	}
@@ -47,7 +56,7 @@ func (x *session) stop() {
 // invoke runs a tool; there must be exactly one result.
 func (x *session) invoke(tool types.ToolName, args types.ToolArguments) (*types.CodeInterpreterResult, error) {
 	x.t.Helper()
-	r, err := x.client.InvokeCodeInterpreter(x.t.Context(), &bedrockagentcore.InvokeCodeInterpreterInput{CodeInterpreterIdentifier: aws.String(managed), SessionId: &x.id, Name: tool, Arguments: &args})
+	r, err := x.client.InvokeCodeInterpreter(x.t.Context(), &bedrockagentcore.InvokeCodeInterpreterInput{CodeInterpreterIdentifier: x.of(), SessionId: &x.id, Name: tool, Arguments: &args})
 	if err != nil {
 		return nil, err
 	}

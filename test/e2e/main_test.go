@@ -95,8 +95,14 @@ func clients(t *testing.T) string {
 // run runs a foreign client and returns what it printed.
 func (s *server) run(t *testing.T, dir, program string, args ...string) (string, error) {
 	t.Helper()
+	return s.runWith(t, dir, nil, program, args...)
+}
+
+// runWith is run with variables beside, or instead of, those of `sunaba env`.
+func (s *server) runWith(t *testing.T, dir string, env []string, program string, args ...string) (string, error) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Env, cmd.Dir = s.Environment(), dir
+	cmd.Env, cmd.Dir = append(s.Environment(), env...), dir
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

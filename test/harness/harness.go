@@ -19,6 +19,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/bedrockagentcore"
 	"github.com/aws/aws-sdk-go-v2/service/bedrockagentcorecontrol"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
 // Region is what clients are configured with.
@@ -151,6 +154,21 @@ func (s *Server) DataPlane() *bedrockagentcore.Client {
 // ControlPlane returns a client of the control plane.
 func (s *Server) ControlPlane() *bedrockagentcorecontrol.Client {
 	return bedrockagentcorecontrol.New(bedrockagentcorecontrol.Options{BaseEndpoint: &s.Endpoint, Region: Region, Credentials: s.Credentials()})
+}
+
+// IAM returns a client of IAM.
+func (s *Server) IAM() *iam.Client {
+	return iam.New(iam.Options{BaseEndpoint: &s.Endpoint, Region: Region, Credentials: s.Credentials()})
+}
+
+// STS returns a client of STS.
+func (s *Server) STS() *sts.Client {
+	return sts.New(sts.Options{BaseEndpoint: &s.Endpoint, Region: Region, Credentials: s.Credentials()})
+}
+
+// S3 returns a client of S3 in path style, with whatever options change of that.
+func (s *Server) S3(options ...func(*s3.Options)) *s3.Client {
+	return s3.New(s3.Options{BaseEndpoint: &s.Endpoint, Region: Region, Credentials: s.Credentials(), UsePathStyle: true}, options...)
 }
 
 // Environment is what a foreign client runs with: `sunaba env`, and nothing of the caller's own AWS settings.
