@@ -151,3 +151,17 @@ func TestServiceOfHost(t *testing.T) {
 		}
 	}
 }
+
+// A session that may use S3 alone reaches the server under S3's names, with any path and any password.
+func TestAttackRegistryUnderTheNameOfS3(t *testing.T) {
+	for host, want := range map[string]bool{
+		"127.0.0.1:4566": true, "localhost": true, "000000000000.dkr.ecr.us-west-2.amazonaws.com": true,
+		"s3.us-west-2.amazonaws.com": false, "bucket.s3.us-west-2.amazonaws.com": false, "s3.amazonaws.com": false, "sts.amazonaws.com": false,
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+"/v2/repository/manifests/latest", nil)
+		r.SetBasicAuth("AWS", "password")
+		if got := isRegistry(r); got != want {
+			t.Errorf("%s: %v, want %v", host, got, want)
+		}
+	}
+}

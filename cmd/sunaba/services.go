@@ -10,6 +10,7 @@ import (
 	"github.com/sunaba-dev/sunaba/internal/codeinterpreter"
 	"github.com/sunaba-dev/sunaba/internal/logs"
 	"github.com/sunaba-dev/sunaba/internal/parameters"
+	"github.com/sunaba-dev/sunaba/internal/registry"
 	"github.com/sunaba-dev/sunaba/internal/secrets"
 	"github.com/sunaba-dev/sunaba/internal/wire"
 )
@@ -21,6 +22,8 @@ type domains struct {
 	secrets      *secrets.Service
 	parameters   *parameters.Service
 	logs         *logs.Service
+	registry     *registry.Service
+	endpoint     string // where clients on this host find the server: http://ADDRESS:PORT
 }
 
 // services returns every service whose operations are declared, S3 being the one that is not. TestEveryOperationIsAuthorised goes through this list.
@@ -32,5 +35,6 @@ func (d domains) services() []*wire.Service {
 		(&apisecrets.API{Secrets: d.secrets, Authorize: d.who.authorizeWith, CheckPolicy: d.who.CheckResourcePolicy}).Service(),
 		(&apissm.API{Parameters: d.parameters, Authorize: d.who.authorize}).Service(),
 		(&apilogs.API{Logs: d.logs, Authorize: d.who.authorize}).Service(),
+		d.ecr(),
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/sunaba-dev/sunaba/internal/iam"
 	"github.com/sunaba-dev/sunaba/internal/image"
 	"github.com/sunaba-dev/sunaba/internal/installation"
+	"github.com/sunaba-dev/sunaba/internal/registry/oci"
 	"github.com/sunaba-dev/sunaba/internal/s3"
 	"github.com/sunaba-dev/sunaba/internal/sandbox"
 	"github.com/sunaba-dev/sunaba/internal/sandbox/gvisor"
@@ -110,14 +111,15 @@ func (u *up) run(ctx context.Context, ready func(endpoint string) error) (err er
 		return err
 	}
 	u.later(driver.Close)
-	d := domains{who: identities{iam.New(iam.Options{Store: db, Log: u.log})}}
+	endpoint := endpointOf(listener)
+	d := domains{who: identities{iam.New(iam.Options{Store: db, Log: u.log})}, endpoint: endpoint}
 	u.later(d.who.Close)
 	if n, err := d.who.endSessions(ctx); err != nil {
 		return err
 	} else if n > 0 {
 		u.log.Info("credentials of an earlier run's sessions are void", "sessions", n)
 	}
-	if err := u.stores(ctx, dir, db, &d); err != nil {
+	if err := errors.Join(u.stores(ctx, dir, db, &d), u.registry(ctx, dir, db, &d)); err != nil {
 		return err
 	}
 	var srv *server.Server // what sandboxes ask of AWS comes back to it
@@ -140,11 +142,11 @@ func (u *up) run(ctx context.Context, ready func(endpoint string) error) (err er
 		return err
 	}
 	u.later(buckets.Close)
-	srv = server.New(server.Options{S3: buckets, Services: d.services(), Verifier: &sigv4.Verifier{Keys: d.who}, Admit: d.who.admit, ServiceOf: serviceOfHost, Log: u.log, Version: version})
+	srv = server.New(server.Options{S3: buckets, IsRegistry: isRegistry, Registry: oci.New(oci.Options{Registry: d.registry, Authority: registryAuthority{d.who}, Log: u.log}),
+		Services: d.services(), Verifier: &sigv4.Verifier{Keys: d.who}, Admit: d.who.admit, ServiceOf: serviceOfHost, Log: u.log, Version: version})
 	u.later(func(ctx context.Context) error { return u.drain(ctx, srv) })
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
-	endpoint := endpointOf(listener)
 	if err := dir.SetServer(&installation.Server{PID: os.Getpid(), Endpoint: endpoint}); err != nil {
 		return err
 	}

@@ -151,3 +151,19 @@ func (s *Service) EndSessions(ctx context.Context, which Sessions) (int, error) 
 	}
 	return s.store.EndTemporary(ctx, which)
 }
+
+// KeyHolder returns whom an access key stands for at this moment, and when that ends (the zero time: it does not). It is for a part that keeps a proof of its own that the key was used.
+func (s *Service) KeyHolder(ctx context.Context, accessKeyID string) (p Principal, ends time.Time, err error) {
+	c, found, err := s.holder(ctx, accessKeyID)
+	switch {
+	case err != nil:
+		return p, ends, err
+	case !found || !c.Active:
+		return p, ends, ErrUnknownKey
+	case c.Session == nil:
+		return c.principal, ends, nil
+	case !time.Now().Before(c.Session.ExpiresAt):
+		return p, ends, ErrExpiredToken
+	}
+	return c.principal, c.Session.ExpiresAt, nil
+}

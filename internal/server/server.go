@@ -25,6 +25,9 @@ type Options struct {
 	// Admit tells the server who the verifier's principal is, and puts what handlers need to know of it into the request's context.
 	Admit func(ctx context.Context, principal any, r *http.Request) (context.Context, Principal)
 	S3    http.Handler // answers S3's requests, signatures and all; nil serves none
+	// Registry answers the requests that IsRegistry says are a container registry's, which carry a password and no signature; nil serves none.
+	Registry   http.Handler
+	IsRegistry func(r *http.Request) bool
 	// ServiceOf names the service that a Host header is an AWS endpoint of, as signatures name it; "" for any other host. It is asked only about requests whose signature names no service. Nil knows
 	// no names.
 	ServiceOf func(host string) string
@@ -98,6 +101,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method == http.MethodGet && r.URL.Path == "/health" {
 		s.health(w)
+		return
+	}
+	if s.o.Registry != nil && s.o.IsRegistry(r) {
+		s.o.Registry.ServeHTTP(w, r)
 		return
 	}
 	if s.o.S3 != nil && s.isS3(r) {
