@@ -48,7 +48,7 @@ func rootCommand() *cobra.Command {
 	f.StringVar(&s.dataDir, "data-dir", "", "folder of what Sunaba keeps (default ~/.local/share/sunaba)")
 	f.StringVar(&s.cacheDir, "cache-dir", "", "folder of what Sunaba can build again: images (default ~/.cache/sunaba)")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
-	root.AddCommand(upCommand(s), envCommand(s), imageCommand(s), doctorCommand(s), versionCommand())
+	root.AddCommand(upCommand(s), envCommand(s), imageCommand(s), sessionCommand(s), doctorCommand(s), versionCommand())
 	return root
 }
 

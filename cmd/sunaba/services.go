@@ -7,8 +7,10 @@ import (
 	apisecrets "github.com/sunaba-dev/sunaba/internal/api/secretsmanager"
 	apissm "github.com/sunaba-dev/sunaba/internal/api/ssm"
 	apists "github.com/sunaba-dev/sunaba/internal/api/sts"
+	apisunaba "github.com/sunaba-dev/sunaba/internal/api/sunaba"
 	"github.com/sunaba-dev/sunaba/internal/codeinterpreter"
 	"github.com/sunaba-dev/sunaba/internal/logs"
+	"github.com/sunaba-dev/sunaba/internal/network"
 	"github.com/sunaba-dev/sunaba/internal/parameters"
 	"github.com/sunaba-dev/sunaba/internal/registry"
 	"github.com/sunaba-dev/sunaba/internal/secrets"
@@ -22,6 +24,7 @@ type domains struct {
 	secrets      *secrets.Service
 	parameters   *parameters.Service
 	logs         *logs.Service
+	network      *network.Network
 	registry     *registry.Service
 	endpoint     string // where clients on this host find the server: http://ADDRESS:PORT
 }
@@ -36,5 +39,6 @@ func (d domains) services() []*wire.Service {
 		(&apissm.API{Parameters: d.parameters, Authorize: d.who.authorize}).Service(),
 		(&apilogs.API{Logs: d.logs, Authorize: d.who.authorize}).Service(),
 		d.ecr(),
+		(&apisunaba.API{Session: d.network.Session, Authorize: d.who.authorize}).Service(),
 	}
 }

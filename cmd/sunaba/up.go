@@ -127,6 +127,7 @@ func (u *up) run(ctx context.Context, ready func(endpoint string) error) (err er
 	if err != nil {
 		return err
 	}
+	d.network = connect.network
 	d.interpreters, err = codeinterpreter.New(ctx, codeinterpreter.Options{Store: db, Driver: driver, Image: u.image(), Limits: hostLimits(dir.Path()),
 		Quota: codeinterpreter.DefaultQuota, Log: u.log, CheckRole: d.who.checkRole, CheckNetwork: connect.outside.check, Connect: connect.connect,
 		NewID: func() string { return strings.ToLower(ulid.Make().String()) }})

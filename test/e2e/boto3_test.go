@@ -44,3 +44,9 @@ func TestTheToolFunctionVerbatimNeedsTheFolderSharedSeedApp(t *testing.T) {
 	}
 	t.Run("execute_command of "+filepath.Base(agent), func(t *testing.T) { python(t, 10, "verbatim.py", agent, program) })
 }
+
+func TestNetworkModesThroughBoto3(t *testing.T) {
+	python(t, 19, "network.py", binary, shared.Data)
+}
+
+func TestServicesThroughBoto3(t *testing.T) { python(t, 30, "services.py") }

@@ -61,6 +61,7 @@ var allowed = map[string][]string{
 	"internal/sigv4":                   {"internal/fault"},
 	"internal/wire":                    {"internal/fault"},
 	"internal/api/agentcore":           {"internal/fault", "internal/wire", "internal/codeinterpreter"},
+	"internal/api/sunaba":              {"internal/fault", "internal/wire", "internal/network", "internal/egress"},
 	"internal/api/sts":                 {"internal/fault", "internal/wire", "internal/iam"},
 	"internal/server":                  {"internal/fault", "internal/wire", "internal/sigv4"},
 	"cmd/sunaba":                       {"*"},

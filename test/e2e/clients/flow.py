@@ -92,7 +92,7 @@ check("sts", boto3.client("sts").get_caller_identity()["Arn"] == "arn:aws:iam::0
 sts = boto3.client("sts", aws_secret_access_key="wrong", aws_access_key_id="AKIAIOSFODNN7EXAMPLE")
 refused("sts, an unknown key", "InvalidClientTokenId", sts.get_caller_identity)
 refused("sts, an operation that is not there", "InvalidAction", boto3.client("sts").get_federation_token, Name="xx")
-refused("a service that is not there", "UnknownOperationException", boto3.client("ssm").get_parameter, Name="x")
+refused("a service that is not there", "UnknownOperationException", boto3.client("dynamodb").list_tables)
 other = boto3.client("bedrock-agentcore-control", region_name="eu-central-1")
 check("every region is served", [i["codeInterpreterArn"] for i in other.list_code_interpreters()["codeInterpreterSummaries"]] == ["arn:aws:bedrock-agentcore:eu-central-1:aws:code-interpreter/aws.codeinterpreter.v1"])
 
