@@ -62,6 +62,11 @@ func (s *Store) importOCI(ctx context.Context, ref string, report *reporter) (st
 	if err != nil {
 		return "", err
 	}
+	return s.keep(ctx, src, report)
+}
+
+// keep makes sure that a source's image is in the store, and returns its id.
+func (s *Store) keep(ctx context.Context, src source, report *reporter) (string, error) {
 	config, id, err := src.check()
 	if err != nil {
 		return "", err
@@ -133,7 +138,7 @@ func (src source) check() (*v1.ConfigFile, string, error) {
 }
 
 func wrongArchitecture(have []string) error {
-	return fmt.Errorf("%w: it is for %s, and this machine runs linux/%s", ErrArchitecture, strings.Join(have, ", "), runtime.GOARCH)
+	return fmt.Errorf("%w: it is for %s, and this machine runs linux/%[3]s; build it with --platform linux/%[3]s", ErrArchitecture, strings.Join(have, ", "), runtime.GOARCH)
 }
 
 func matches(data []byte, digest v1.Hash) bool {

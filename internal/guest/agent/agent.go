@@ -41,6 +41,10 @@ type Agent struct {
 	listeners map[string]net.Listener
 	network   network
 	relays    chan struct{}
+	connects  chan struct{}
+	service   *service
+
+	starting sync.Mutex // held while the service is started
 }
 
 const maxRelays = 1024
@@ -50,7 +54,8 @@ const holdTime = 5 * time.Millisecond
 
 // New returns an agent. It takes over the reaping of all child processes of this process.
 func New(o Options) *Agent {
-	return &Agent{o: o, bootID: rand.Text(), procs: newProcesses(), listeners: map[string]net.Listener{}, relays: make(chan struct{}, maxRelays)}
+	return &Agent{o: o, bootID: rand.Text(), procs: newProcesses(), listeners: map[string]net.Listener{}, relays: make(chan struct{}, maxRelays),
+		connects: make(chan struct{}, maxConnects)}
 }
 
 // Run serves the host until ctx ends.
@@ -159,6 +164,12 @@ func (a *Agent) do(ctx context.Context, c *call) (*proto.Result, error) {
 		return a.files(ctx, config, c)
 	case proto.OpListen:
 		return &proto.Result{}, a.listen(ctx, c.Listener)
+	case proto.OpService:
+		return a.serveService(ctx, config, c)
+	case proto.OpSignal:
+		return a.signal(c.Signal)
+	case proto.OpConnect:
+		return a.connectTo(ctx, c)
 	}
 	return nil, bad(proto.BadRequest, "", "unknown operation %q", c.Op)
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"time"
 
@@ -19,7 +18,7 @@ const defaultOutputLimit = 8 << 20
 // maxArgument is the kernel's limit of one argument, MAX_ARG_STRLEN, less its final NUL.
 const maxArgument = 128<<10 - 1
 
-// command runs a command line in a fresh shell and returns when the shell exits. What it left running is killed then.
+// command runs a command line in a fresh shell, or a program without one, and returns when that exits. What it left running is killed then.
 func (a *Agent) command(ctx context.Context, config *proto.Configure, c *call) (*proto.Result, error) {
 	text, err := c.text()
 	if err != nil {
@@ -27,12 +26,13 @@ func (a *Agent) command(ctx context.Context, config *proto.Configure, c *call) (
 	}
 	ctx, cancel := c.whileOpen(ctx)
 	defer cancel()
-	if err := makeDir(config.Dir, config.User); err != nil { // the user may have removed it
-		return nil, fmt.Errorf("make the working folder: %w", err)
-	}
 	mark := rand.Text()
+	around, err := a.commandSurroundings(config, mark)
+	if err != nil {
+		return nil, err
+	}
 	began := time.Now()
-	stdout, stderr, child, err := a.spawnShell(text, mark)
+	stdout, stderr, child, err := a.spawnCommand(text, c.Argv, around, mark)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +56,17 @@ func (a *Agent) command(ctx context.Context, config *proto.Configure, c *call) (
 	return &proto.Result{Run: run}, nil
 }
 
+// commandSurroundings are those of the service, if there is one.
+func (a *Agent) commandSurroundings(config *proto.Configure, mark string) (surroundings, error) {
+	if s := a.running(); s != nil {
+		return s.around.marked(mark), nil
+	}
+	if err := makeDir(config.Dir, config.User); err != nil { // the user may have removed it
+		return surroundings{}, fmt.Errorf("make the working folder: %w", err)
+	}
+	return a.environment(mark), nil
+}
+
 func orDefault(limit int64) int64 {
 	if limit <= 0 {
 		return defaultOutputLimit
@@ -63,45 +74,50 @@ func orDefault(limit int64) int64 {
 	return limit
 }
 
-// spawnShell starts the shell with two pumps on its output.
-func (a *Agent) spawnShell(text, mark string) (stdout, stderr *pump, child *process, err error) {
-	null, err := os.Open(os.DevNull)
+// spawnCommand starts a program, or the shell with a text, with two pumps on its output.
+func (a *Agent) spawnCommand(text string, argv []string, around surroundings, mark string) (stdout, stderr *pump, child *process, err error) {
+	var who account
+	if around.creds != nil {
+		who = account{uid: around.creds.Uid, gid: around.creds.Gid}
+	}
+	stdout, stderr, files, release, err := pipes(who)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	defer func() { _ = null.Close() }()
-	stdout, outFD, err := newPump()
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	defer func() { _ = unix.Close(outFD) }()
-	stderr, errFD, err := newPump()
-	if err != nil {
-		stdout.close()
-		return nil, nil, nil, err
-	}
-	defer func() { _ = unix.Close(errFD) }()
-	a.mu.Lock()
-	argv := []string{a.shell, "-c", text}
-	a.mu.Unlock()
-	files := []uintptr{null.Fd(), uintptr(outFD), uintptr(errFD)}
-	if len(text) > maxArgument {
-		script, serr := scriptFile(text)
-		if serr != nil {
-			stdout.close()
-			stderr.close()
-			return nil, nil, nil, serr
-		}
-		defer func() { _ = unix.Close(script) }()
-		files = append(files, uintptr(script))
-		argv = []string{argv[0], "/dev/fd/" + strconv.Itoa(len(files)-1)}
-	}
-	child, err = a.procs.start(argv, a.environment(mark), mark, files)
+	defer release()
+	child, err = a.spawn(text, argv, around, mark, files)
 	if err != nil {
 		stdout.close()
 		stderr.close()
 	}
 	return stdout, stderr, child, err
+}
+
+func (a *Agent) spawn(text string, argv []string, around surroundings, mark string, files []uintptr) (*process, error) {
+	if len(argv) > 0 {
+		path, err := lookProgram(argv[0], around)
+		if err != nil {
+			return nil, err
+		}
+		child, err := a.procs.start(path, argv, around, mark, files)
+		if err != nil {
+			return nil, startError(argv[0], err)
+		}
+		return child, nil
+	}
+	a.mu.Lock()
+	argv = []string{a.shell, "-c", text}
+	a.mu.Unlock()
+	if len(text) > maxArgument {
+		script, err := scriptFile(text)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = unix.Close(script) }()
+		files = append(files, uintptr(script))
+		argv = []string{argv[0], "/dev/fd/" + strconv.Itoa(len(files)-1)}
+	}
+	return a.procs.start(argv[0], argv, around, mark, files)
 }
 
 // scriptFile puts a command line that is too long for an argument into a file without a name.

@@ -52,7 +52,7 @@ func (a *Agent) setUp(c *proto.Configure) error {
 	if !a.o.Init {
 		return nil
 	}
-	// Limits are inherited by all that the guest starts. The guest itself is root, which the process limit does not bind.
+	// Limits are inherited by all that the guest starts. The guest itself is not bound, by CAP_SYS_RESOURCE.
 	if c.PIDs > 0 {
 		if err := unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: uint64(c.PIDs), Max: uint64(c.PIDs)}); err != nil {
 			return fmt.Errorf("limit processes: %w", err)
@@ -128,9 +128,10 @@ func shell() string {
 
 // surroundings is what a process of the user gets.
 type surroundings struct {
-	dir   string
-	env   []string
-	creds *syscall.Credential
+	dir      string
+	env      []string
+	creds    *syscall.Credential
+	confined bool // no more than rootCapabilities, whoever the user is
 }
 
 // environment returns the surroundings of a new process of the user. The mark is how the members of one process tree are found again.
@@ -151,6 +152,7 @@ func (a *Agent) environment(mark string) surroundings {
 	}
 	if os.Geteuid() == 0 {
 		s.creds = &syscall.Credential{Uid: uint32(c.User.UID), Gid: uint32(c.User.GID)}
+		s.confined = c.User.UID == 0
 	}
 	return s
 }

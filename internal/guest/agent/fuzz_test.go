@@ -55,7 +55,7 @@ func FuzzCall(f *testing.F) {
 			var c proto.Call
 			if json.Unmarshal(p, &c) == nil {
 				switch c.Op {
-				case proto.OpCode, proto.OpCommand, proto.OpPrepare, proto.OpListen, proto.OpConfigure:
+				case proto.OpCode, proto.OpCommand, proto.OpPrepare, proto.OpListen, proto.OpConfigure, proto.OpService, proto.OpConnect:
 					return
 				}
 			}

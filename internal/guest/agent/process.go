@@ -68,14 +68,24 @@ func (p *processes) reap() {
 	}
 }
 
-// start runs argv in a session of its own. files are its descriptors from 0 on.
-func (p *processes) start(argv []string, s surroundings, mark string, files []uintptr) (*process, error) {
+// start runs the program at path in a session of its own. files are its descriptors from 0 on.
+func (p *processes) start(path string, argv []string, s surroundings, mark string, files []uintptr) (*process, error) {
 	attr := &syscall.ProcAttr{Dir: s.dir, Env: s.env, Files: files, Sys: &syscall.SysProcAttr{Setsid: true, Credential: s.creds}}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	pid, err := syscall.ForkExec(argv[0], argv, attr)
+	var pid int
+	fork := func() (err error) {
+		pid, err = syscall.ForkExec(path, argv, attr)
+		return err
+	}
+	var err error
+	if s.confined && os.Geteuid() == 0 {
+		err = confined(fork)
+	} else {
+		err = fork()
+	}
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", argv[0], err)
+		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
 	child := &process{pid: pid, mark: mark, done: make(chan struct{})}
 	p.started[pid] = child

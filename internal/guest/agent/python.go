@@ -240,7 +240,7 @@ func (i *interpreter) spawn(path string) (_ *python, err error) {
 	}
 	toClose = append(toClose, errFD)
 	mark := rand.Text()
-	p.child, err = i.procs.start([]string{path, "/dev/fd/5"}, i.env(mark), mark, []uintptr{uintptr(null), uintptr(outFD), uintptr(errFD), uintptr(in[0]), uintptr(out[1]), uintptr(script)})
+	p.child, err = i.procs.start(path, []string{path, "/dev/fd/5"}, i.env(mark), mark, []uintptr{uintptr(null), uintptr(outFD), uintptr(errFD), uintptr(in[0]), uintptr(out[1]), uintptr(script)})
 	if err != nil {
 		return nil, err
 	}

@@ -201,8 +201,9 @@ func (v *conversation) frames(on func(proto.FrameType, []byte) error) (*proto.Re
 type Run struct {
 	Language     string // code only
 	Text         string
-	ClearContext bool  // code only
-	OutputLimit  int64 // bytes per stream; 0 means 8 MiB
+	Argv         []string // command only: a program and its arguments, run without a shell instead of Text
+	ClearContext bool     // code only
+	OutputLimit  int64    // bytes per stream; 0 means 8 MiB
 	Output       func(stderr bool, p []byte)
 }
 
@@ -213,9 +214,9 @@ func (c *Client) RunCode(ctx context.Context, r Run) (proto.Run, error) {
 	return c.run(ctx, proto.Call{Op: proto.OpCode, Language: r.Language, ClearContext: r.ClearContext}, r)
 }
 
-// RunCommand runs a command line in a fresh shell. Cancelling ctx kills its process tree.
+// RunCommand runs a command line in a fresh shell, or a program without one. Cancelling ctx kills its process tree.
 func (c *Client) RunCommand(ctx context.Context, r Run) (proto.Run, error) {
-	return c.run(ctx, proto.Call{Op: proto.OpCommand}, r)
+	return c.run(ctx, proto.Call{Op: proto.OpCommand, Argv: r.Argv}, r)
 }
 
 func (c *Client) run(ctx context.Context, call proto.Call, r Run) (proto.Run, error) {

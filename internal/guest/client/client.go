@@ -54,6 +54,7 @@ type Client struct {
 	closed   bool
 	listener net.Listener
 	conns    map[net.Conn]struct{}
+	dials    map[string]chan net.Conn // connections that are expected, by ticket
 	session  *smux.Session
 	hello    proto.Hello
 	ready    chan struct{} // closed while session is set
@@ -71,7 +72,7 @@ func New(o Options) *Client {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Client{o: o, ctx: ctx, cancel: cancel, relays: make(chan struct{}, o.MaxRelays), shakes: make(chan struct{}, maxHandshakes),
-		conns: map[net.Conn]struct{}{}, ready: make(chan struct{}), refused: make(chan struct{})}
+		conns: map[net.Conn]struct{}{}, dials: map[string]chan net.Conn{}, ready: make(chan struct{}), refused: make(chan struct{})}
 }
 
 // Serve accepts the guest's connections from l until Close, which closes l. A newer control connection replaces the older.
@@ -146,6 +147,10 @@ func (c *Client) accept(conn net.Conn) {
 	_ = conn.SetDeadline(time.Time{})
 	if kind == proto.KindControl {
 		c.control(conn)
+		return
+	}
+	if hello.Ticket != "" {
+		c.deliver(hello.Ticket, conn)
 		return
 	}
 	select {

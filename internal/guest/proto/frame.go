@@ -19,7 +19,7 @@ func (t FrameType) limit() int {
 	switch t {
 	case FrameData, FrameStdout, FrameStderr:
 		return MaxData
-	case FrameCall, FrameEntry, FrameResult, FrameError, FrameHello:
+	case FrameCall, FrameEntry, FrameResult, FrameError, FrameHello, FrameStart:
 		return MaxJSON
 	case FrameEnd:
 		return 0

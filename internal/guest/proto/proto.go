@@ -5,11 +5,11 @@
 //
 // A control connection then is an smux (version 2) session in which the host opens one stream per call: per-stream flow control keeps a slow or
 // greedy call from stalling the others. A relay connection carries one TCP connection from inside the sandbox: after the preface comes one [FrameHello]
-// with a [RelayHello], then raw bytes both ways; the kernel's own flow control is all it needs.
+// with a [RelayHello], then raw bytes both ways; the kernel's own flow control is all it needs. A connection into the sandbox, which the host asks for with [OpConnect], is carried alike.
 //
 // A stream carries frames: one byte of type, four bytes of length (big endian), and that many bytes. The host sends one FrameCall with a [Call]
 // (JSON), then, for calls that carry bytes, FrameData frames and one FrameEnd. The guest answers with any number of FrameStdout, FrameStderr, FrameEntry and FrameData
-// frames and exactly one FrameResult or FrameError, which ends the call. Closing the stream early cancels the call.
+// frames and exactly one FrameResult or FrameError, which ends the call. Closing the stream early cancels the call; only a [Service] goes on without one.
 //
 // Neither side trusts the other's lengths: [Reader] refuses frames above the type's limit before allocating, and all parsing is fuzzed.
 package proto
@@ -39,12 +39,13 @@ const (
 	FrameResult FrameType = 'r' // guest to host: Result as JSON; the last frame
 	FrameError  FrameType = 'x' // guest to host: Error as JSON; the last frame
 	FrameHello  FrameType = 'h' // guest to host: RelayHello as JSON
+	FrameStart  FrameType = 's' // guest to host: Started as JSON; the first of OpService
 )
 
 // Limits of frames, in bytes.
 const (
 	MaxData = 256 << 10 // FrameData, FrameStdout, FrameStderr
-	MaxJSON = 1 << 20   // FrameCall, FrameEntry, FrameResult, FrameError, FrameHello
+	MaxJSON = 1 << 20   // FrameCall, FrameEntry, FrameResult, FrameError, FrameHello, FrameStart
 )
 
 // Limits of one listing. A guest refuses to list more, and a host to take more.
@@ -68,6 +69,9 @@ const (
 	OpList      Op = "list"    // Call.Paths[0]; one FrameEntry per entry, one level deep
 	OpRemove    Op = "remove"  // Call.Paths; Result.Count tells how many were removed
 	OpListen    Op = "listen"  // Call.Listener; the guest listens inside and relays what it accepts
+	OpService   Op = "service" // Call.Service; see there
+	OpSignal    Op = "signal"  // Call.Signal goes to the service
+	OpConnect   Op = "connect" // Call.Connect; see there
 )
 
 // Configure tells the guest about its surroundings. It is sent on every control connection and must be idempotent.
@@ -119,6 +123,11 @@ type Call struct {
 	Paths        []string   `json:"paths,omitempty"`
 	Files        []File     `json:"files,omitempty"`
 	Listener     *Listener  `json:"listener,omitempty"`
+	Argv         []string   `json:"argv,omitempty"`        // OpCommand: a program and its arguments, run without a shell; the text is empty then
+	Service      *Service   `json:"service,omitempty"`     // OpService
+	Offset       int64      `json:"offset,omitempty"`      // OpService: bytes of output, of both streams, that the host has already
+	Signal       int        `json:"signal,omitempty"`      // OpSignal: its number, 1 to 64
+	Connect      *Connect   `json:"connect,omitempty"`     // OpConnect
 	OutputLimit  int64      `json:"outputLimit,omitempty"` // OpCode, OpCommand: bytes of stdout, and of stderr, to send at most; the middle is elided
 }
 
@@ -179,6 +188,7 @@ const (
 	NoSpace     ErrorCode = "NoSpace"     // the disk limit is reached
 	Denied      ErrorCode = "Denied"      // the user may not
 	Unavailable ErrorCode = "Unavailable" // the image has no such interpreter, or it does not start
+	Refused     ErrorCode = "Refused"     // nothing listens on the port
 	Failed      ErrorCode = "Failed"      // anything else
 )
 
@@ -191,7 +201,8 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Message }
 
-// RelayHello opens a relay connection.
+// RelayHello opens a relay connection: of a listener's, or, with a ticket, the one that OpConnect has asked for.
 type RelayHello struct {
 	Listener string `json:"listener"`
+	Ticket   string `json:"ticket,omitempty"`
 }

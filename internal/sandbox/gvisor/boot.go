@@ -240,7 +240,7 @@ func (d *Driver) flags(b *box, args ...string) []string {
 		"--shared-root=" + d.opts.RunDir,
 		"--platform=systrap",
 		"--network=none",
-		"--net-raw", // raw sockets, which only the guest may open: it sets the tables of the sandbox's own network
+		"--net-raw",       // raw sockets, which only the guest may open: it sets the tables of the sandbox's own network
 		"--host-uds=open", // the guest dials the host's socket
 		"--panic-log=" + b.panicLog(),
 		"--host-settings=ignore",

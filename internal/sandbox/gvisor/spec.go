@@ -26,9 +26,11 @@ const nullNetNS = "null-netns"
 
 // guestCapabilities are what PID 1 needs: to become the session's user and act on its files and processes, and to put addresses on the loopback
 // device of the sandbox's own network and rules into its tables (which takes a raw socket). That network leads nowhere, so they reach nothing outside. User processes get none
-// of them.
+// of them, but for a container whose user is root: to that the guest passes on what acts on files, users and processes (CAP_SETPCAP is how it keeps back the rest, and
+// CAP_FSETID and CAP_SETFCAP are there for nothing else). With CAP_SYS_RESOURCE the guest is not bound by the limit on processes, which binds root too in gVisor.
 var guestCapabilities = []string{
-	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID",
+	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP",
+	"CAP_SETUID", "CAP_SYS_RESOURCE",
 }
 
 // spec is the OCI configuration of a sandbox with root as its root file system. cgroup is the path of its group, "" for none.
