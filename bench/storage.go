@@ -22,6 +22,7 @@ import (
 	controltypes "github.com/aws/aws-sdk-go-v2/service/bedrockagentcorecontrol/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/sunaba-dev/sunaba/test/harness"
 )
@@ -131,7 +132,8 @@ type roleSessionClient struct {
 }
 
 func roleSession(ctx context.Context, s *harness.Server) (*roleSessionClient, error) {
-	if _, err := s.S3().CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(benchBucket)}); err != nil {
+	if _, err := s.S3().CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String(benchBucket),
+		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraint(harness.Region)}}); err != nil {
 		return nil, err
 	}
 	role, err := s.IAM().CreateRole(ctx, &iam.CreateRoleInput{RoleName: aws.String("bench"), AssumeRolePolicyDocument: aws.String(
@@ -205,7 +207,7 @@ func randomFile(path string, size int64) (err error) {
 	return nil
 }
 
-// authorisation measures signed requests of a user with 20 policies beside requests of the root key, for which nothing is evaluated: the difference is the decision.
+// authorisation measures signed requests of a user with ten policies beside requests of the root key, for which nothing is evaluated: the difference is the decision.
 func (b *bench) authorisation(ctx context.Context) (err error) {
 	s, err := harness.Start(ctx, b.binary, "", "--log-level", "error")
 	if err != nil {
@@ -216,11 +218,8 @@ func (b *bench) authorisation(ctx context.Context) (err error) {
 	if _, err := root.CreateUser(ctx, &iam.CreateUserInput{UserName: aws.String("bench")}); err != nil {
 		return err
 	}
-	const inline = 10 // policies in the user itself, of 200 bytes each; ten more are attached, of 6 KB each: as much as AWS lets one have
-	for n := range inline {
-		if _, err := root.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: aws.String("bench"), PolicyName: aws.String("p" + strconv.Itoa(n)), PolicyDocument: aws.String(manyStatements(n, 1))}); err != nil {
-			return err
-		}
+	const attached = 10 // as many as AWS lets one have, of 5 KB each
+	for n := range attached {
 		p, err := root.CreatePolicy(ctx, &iam.CreatePolicyInput{PolicyName: aws.String("m" + strconv.Itoa(n)), PolicyDocument: aws.String(manyStatements(n, 25))})
 		if err != nil {
 			return err
@@ -252,7 +251,7 @@ func (b *bench) authorisation(ctx context.Context) (err error) {
 			}
 		}
 	}
-	with, without := b.record("GetUser by a user with 20 policies, 65 KB", asUser), b.record("GetUser by the root key", asRoot)
+	with, without := b.record("GetUser by a user with 10 policies of 5 KB", asUser), b.record("GetUser by the root key", asRoot)
 	b.ratio("authorisation, milliseconds", with-without, 1)
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 const (
 	egressTag  = "sunaba:egress"     // names that sessions in PUBLIC and VPC mode may connect to
 	bucketsTag = "sunaba:s3-buckets" // buckets, and parts of buckets, that sessions may use
+	secretsTag = "sunaba:secrets"    // secrets that requests to hosts outside get on their way
 )
 
 // configurationName is the operator's file, in the data folder.
@@ -95,6 +96,16 @@ func (o outside) check(i codeinterpreter.Interpreter) error {
 			return fault.Invalid("tags."+bucketsTag, "%v", err)
 		}
 	}
+	if list, tagged := i.Tags[secretsTag]; tagged {
+		switch _, err := network.ParseInjections(list); {
+		case i.Network.Mode == codeinterpreter.NetworkSandbox:
+			return fault.Invalid("tags."+secretsTag, "the network mode SANDBOX has no way out, so that there is no request to add a secret to")
+		case i.ExecutionRole == "":
+			return fault.Invalid("tags."+secretsTag, "the interpreter has no execution role, as which the secrets could be read")
+		case err != nil:
+			return fault.Invalid("tags."+secretsTag, "%v", err)
+		}
+	}
 	return nil
 }
 
@@ -113,6 +124,11 @@ func (o outside) of(i codeinterpreter.Interpreter) *network.Outside {
 			names = egress.NoNames()
 		}
 		out.Names = names
+	}
+	if list, tagged := i.Tags[secretsTag]; tagged {
+		if injections, err := network.ParseInjections(list); err == nil { // no header where it cannot be read, from before it was checked
+			out.Injections = injections
+		}
 	}
 	return out
 }

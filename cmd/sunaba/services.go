@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/sunaba-dev/sunaba/internal/agentruntime"
 	"github.com/sunaba-dev/sunaba/internal/api/agentcore"
 	apiiam "github.com/sunaba-dev/sunaba/internal/api/iam"
 	apilogs "github.com/sunaba-dev/sunaba/internal/api/logs"
@@ -21,6 +22,7 @@ import (
 type domains struct {
 	who          identities
 	interpreters *codeinterpreter.Service
+	runtimes     *agentruntime.Service
 	secrets      *secrets.Service
 	parameters   *parameters.Service
 	logs         *logs.Service
@@ -32,7 +34,7 @@ type domains struct {
 // services returns every service whose operations are declared, S3 being the one that is not. TestEveryOperationIsAuthorised goes through this list.
 func (d domains) services() []*wire.Service {
 	return []*wire.Service{
-		(&agentcore.API{Interpreters: d.interpreters, Authorize: d.who.authorize}).Service(),
+		(&agentcore.API{Interpreters: d.interpreters, Runtimes: d.runtimes, Authorize: d.who.authorize}).Service(),
 		(&apiiam.API{IAM: d.who.Service}).Service(),
 		(&apists.API{IAM: d.who.Service}).Service(),
 		(&apisecrets.API{Secrets: d.secrets, Authorize: d.who.authorizeWith, CheckPolicy: d.who.CheckResourcePolicy}).Service(),

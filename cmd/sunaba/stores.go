@@ -52,5 +52,5 @@ func (u *up) network(dir *installation.Dir, who identities, handler http.Handler
 	}
 	n := network.New(network.Options{CA: ca, Log: u.log, Resolve: out.resolve, Handler: handler})
 	u.later(func(context.Context) error { return n.Close() })
-	return connector{who, n, out}, nil
+	return connector{who: who, network: n, outside: out}, nil
 }

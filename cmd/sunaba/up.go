@@ -127,14 +127,19 @@ func (u *up) run(ctx context.Context, ready func(endpoint string) error) (err er
 	if err != nil {
 		return err
 	}
+	limits := hostLimits(dir.Path())
 	d.network = connect.network
-	d.interpreters, err = codeinterpreter.New(ctx, codeinterpreter.Options{Store: db, Driver: driver, Image: u.image(), Limits: hostLimits(dir.Path()),
+	connect.secrets = d.secrets
+	d.interpreters, err = codeinterpreter.New(ctx, codeinterpreter.Options{Store: db, Driver: driver, Image: u.image(), Limits: limits,
 		Quota: codeinterpreter.DefaultQuota, Log: u.log, CheckRole: d.who.checkRole, CheckNetwork: connect.outside.check, Connect: connect.connect,
 		NewID: func() string { return strings.ToLower(ulid.Make().String()) }})
 	if err != nil {
 		return err
 	}
 	u.later(d.interpreters.Close)
+	if err := u.runtimes(ctx, &d, driver, connect, limits, db); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir.RunDir(), 0o700); err != nil {
 		return err
 	}

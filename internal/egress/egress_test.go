@@ -124,6 +124,9 @@ func TestNames(t *testing.T) {
 	if n.String() != "pypi.org files.example *.pythonhosted.org" {
 		t.Error(n)
 	}
+	if below, err := ParseNames(".pythonhosted.org"); err != nil || !below.Allow("files.pythonhosted.org") || below.Allow("pythonhosted.org") || below.String() != "*.pythonhosted.org" {
+		t.Errorf("%v %v", below, err)
+	}
 	if none, err := ParseNames("none"); err != nil || none.Allow("pypi.org") || !none.Listed() || none.String() != "none" {
 		t.Errorf("%v %v", none, err)
 	}
@@ -132,7 +135,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("%q: %v %v", all, n, err)
 		}
 	}
-	for _, text := range []string{"", " ,", "*.", "*.*.org", "a*.org", "org", "*.org", "http://pypi.org", "pypi.org:443", "1.2.3.4", "*.1.2.3.4", "pypi..org", "-a.org", "a.org/x", "* none", strings.Repeat("a.org ", MaxNames+1), "ümlaut.de"} {
+	for _, text := range []string{"", " ,", "*.", ".", "..org", "*..a.org", "*.*.org", "a*.org", "org", "*.org", "http://pypi.org", "pypi.org:443", "1.2.3.4", "*.1.2.3.4", "pypi..org", "-a.org", "a.org/x", "* none", strings.Repeat("a.org ", MaxNames+1), "ümlaut.de"} {
 		if n, err := ParseNames(text); err == nil {
 			t.Errorf("%.40q passes as %s", text, n)
 		}

@@ -21,8 +21,8 @@ type Names struct {
 	suffixes []string // with their leading dot
 }
 
-// ParseNames reads a list such as "pypi.org, *.pythonhosted.org". An entry is a name, or "*." and a name, which is every name below that one but not the name itself. "*"
-// alone lets every name pass; "none" alone lets none.
+// ParseNames reads a list such as "pypi.org, *.pythonhosted.org". An entry is a name, or "*." or "." and a name, which is every name below that one but not the name itself.
+// "*" alone lets every name pass; "none" alone lets none.
 func ParseNames(text string) (Names, error) {
 	entries := fields(text)
 	n := NoNames()
@@ -40,9 +40,12 @@ func ParseNames(text string) (Names, error) {
 	}
 	for _, e := range entries {
 		name, below := strings.CutPrefix(e, "*.")
+		if !below { // as tags must have it, whose values have no asterisk
+			name, below = strings.CutPrefix(e, ".")
+		}
 		name, ok := CleanName(name)
 		if !ok || !strings.Contains(name, ".") {
-			return Names{}, fmt.Errorf("%q is no name such as pypi.org or *.pythonhosted.org", e)
+			return Names{}, fmt.Errorf("%q is no name such as pypi.org or .pythonhosted.org", e)
 		}
 		if below {
 			n.suffixes = append(n.suffixes, "."+name)

@@ -8,6 +8,9 @@
 //	169.254.171.2    ports 80, 443, 4566 the AWS endpoints, by their real names
 //	169.254.171.53   port 53             the resolver, which answers everything itself and asks nobody
 //
+// Sessions with an [Outside] reach other hosts as well. A program's connection to one is judged, made and recorded here; and where requests to a host are to have a secret ([Injections]), TLS ends here,
+// so that the header can be added to each on its way.
+//
 // [New] makes the network of a server, [Network.Open] what one session sees of it: [Session.Configure] is what its guest is told, and [Session.Relay] serves what its
 // guest relays. Requests reach the server's own handler with the Host that the client meant, so that signatures are verified as on AWS; [PeerOf] tells it
 // where a request comes from.

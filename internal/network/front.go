@@ -64,8 +64,8 @@ func newFront(o Options) *front {
 // serve hands a connection to the HTTP server. What becomes of it shows in its closed channel.
 func (f *front) serve(c *conn) {
 	var served net.Conn = c
-	if c.listener == listenHTTPS {
-		served = tls.Server(c, f.tls)
+	if c.listener == listenHTTPS || (c.to != nil && c.to.through != nil) {
+		served = tls.Server(newBatch(c), f.tls)
 	}
 	select {
 	case f.conns <- served:
@@ -104,6 +104,9 @@ func connOf(c net.Conn) *conn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
+	if b, ok := c.(*batch); ok {
+		c = b.Conn
+	}
 	relayed, _ := c.(*conn)
 	return relayed
 }
@@ -113,6 +116,9 @@ func (f *front) admit(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	c := connOf(hello.Conn)
 	if c == nil {
 		return nil, errors.New("not a relayed connection")
+	}
+	if c.to != nil {
+		return f.tls, c.to.through.admit(hello)
 	}
 	host, ok := c.session.policy.serves(hello.ServerName)
 	if !ok {
@@ -166,6 +172,9 @@ func (f *front) answer(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // ConnContext has set it for every connection of Accept
 	}
 	switch {
+	case c.to != nil && c.to.through != nil:
+		c.to.through.forward(w, r, f.o.Log)
+		return
 	case c.to != nil:
 		c.to.forward(w, r, f.o.Log)
 		return

@@ -68,7 +68,8 @@ func (l *lab) dial(listener string) net.Conn {
 	if err != nil {
 		l.Fatal(err)
 	}
-	l.wg.Go(func() { l.s.Relay(l.ctx, listener, outside) })
+	session := l.s // a test may go on with another
+	l.wg.Go(func() { session.Relay(l.ctx, listener, outside) })
 	l.Cleanup(func() { inside.Close() })
 	if err := inside.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		l.Fatal(err)

@@ -27,17 +27,27 @@ var (
 	errBadHost = errors.New("the TLS hello is damaged, or names what is no host")
 )
 
-// inspect reads what a program says first, until it is clear whether it is TLS and for which name. What has been read is returned for the other side. Programs that let the other
-// side speak first keep it waiting, on ports other than 443, until they have something to say.
-func (out *outbound) inspect() ([]byte, error) {
+// inspect reads what a program says first, until it is clear whether it is TLS and for which name; "" is none. What has been read is returned for the other side. Programs that let the other
+// side speak first keep it waiting, on ports other than 443, until they have something to say. What cannot be judged is refused where the session has a list, and goes on as it is where it has none.
+func (out *outbound) inspect() (said []byte, name string, err error) {
 	c := out.c
 	https := out.to.Port() == portHTTPS
+	said = make([]byte, 0, 2048)
+	unjudged := func(why error, alert bool) ([]byte, string, error) {
+		if !out.o.list().Listed() {
+			return said, "", c.SetReadDeadline(time.Time{})
+		}
+		out.refuse(Refused, why)
+		if alert {
+			out.alert()
+		}
+		return nil, "", why
+	}
 	if https {
 		if err := c.SetReadDeadline(time.Now().Add(helloTime)); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	said := make([]byte, 0, 2048)
 	for {
 		if len(said) == cap(said) {
 			said = append(make([]byte, 0, 2*cap(said)), said...)
@@ -46,12 +56,12 @@ func (out *outbound) inspect() ([]byte, error) {
 		said = said[:len(said)+n]
 		if n == 0 && err != nil {
 			if len(said) == 0 && errors.Is(err, io.EOF) {
-				return nil, nil // it ends its side and waits for the other's
+				return nil, "", nil // it ends its side and waits for the other's
 			}
 			if https {
-				out.refuse(Refused, errNoTLS)
+				return unjudged(errNoTLS, false)
 			}
-			return nil, err
+			return nil, "", err
 		}
 		name, isTLS, more := serverName(said)
 		switch {
@@ -60,32 +70,27 @@ func (out *outbound) inspect() ([]byte, error) {
 				continue
 			}
 			if err := c.SetReadDeadline(time.Now().Add(helloTime)); err != nil {
-				return nil, err
+				return nil, "", err
 			}
 			continue
 		case !isTLS && !https:
-			return said, c.SetReadDeadline(time.Time{})
+			return said, "", c.SetReadDeadline(time.Time{})
 		case !isTLS, name == "" && https:
-			out.refuse(Refused, errNoTLS)
-			out.alert()
-			return nil, errNoTLS
+			return unjudged(errNoTLS, true)
 		case more:
-			out.refuse(Refused, errBadHost)
-			return nil, errBadHost
+			return unjudged(errBadHost, false)
 		case name == "":
-			return said, c.SetReadDeadline(time.Time{})
+			return said, "", c.SetReadDeadline(time.Time{})
 		}
 		clean, ok := egress.CleanName(name)
 		if !ok {
-			out.refuse(Refused, errBadHost)
-			out.alert()
-			return nil, errBadHost
+			return unjudged(errBadHost, true)
 		}
 		if err := out.speaks(clean); err != nil {
 			out.alert()
-			return nil, err
+			return nil, "", err
 		}
-		return said, c.SetReadDeadline(time.Time{})
+		return said, clean, c.SetReadDeadline(time.Time{})
 	}
 }
 

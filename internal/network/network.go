@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -45,6 +46,8 @@ type Options struct {
 	// Resolve finds the IPv4 addresses of a name outside, an absolute one without the dot at its end; nil asks the host's resolver. It is asked for no name that this server
 	// answers for, and for none that a session's list leaves out.
 	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
+	// Roots are the authorities that hosts outside must have a certificate of, where a session's requests get secrets; nil is the system's.
+	Roots *x509.CertPool
 	// Observe is told of every connection that has ended and of every attempt that was refused; nil tells nobody. It must not block.
 	Observe func(Connection)
 }
@@ -75,6 +78,9 @@ type Policy struct {
 type Outside struct {
 	Policy egress.Policy
 	Names  egress.Names // see [Session.SetNames]
+	// Injections are headers of requests to some hosts, by HTTPS to port 443, that the host side adds.
+	Injections Injections
+	Secrets    Secrets // has the values of Injections; nil has none, and such requests are refused
 }
 
 // Key is a set of temporary credentials.

@@ -33,6 +33,9 @@ type outside struct {
 	lookups  *rate.Limiter
 	resolved resolved
 
+	injections Injections
+	vault      vault
+
 	mu     sync.Mutex
 	names  egress.Names
 	open   map[*outbound]struct{}
@@ -41,7 +44,7 @@ type outside struct {
 
 func newOutside(s *Session, o Outside) *outside {
 	return &outside{s: s, policy: o.Policy, slots: make(chan struct{}, s.policy.MaxConnections), lookups: rate.NewLimiter(lookupRate, lookupBurst), names: o.Names,
-		open: map[*outbound]struct{}{}}
+		injections: o.Injections, vault: vault{from: o.Secrets}, open: map[*outbound]struct{}{}}
 }
 
 // SetNames changes which names the session may connect to, from now on. Connections that the new list does not allow are cut off. Sessions in SANDBOX mode have no list; for
@@ -146,6 +149,8 @@ type outbound struct {
 	to    netip.AddrPort
 	way   egress.Way
 	names []string // that the address was resolved from
+
+	through *terminated // where its TLS ends here; nil for all others
 
 	mu       sync.Mutex
 	said     string // name that the program itself has given, in its TLS hello or its Host header
@@ -282,11 +287,25 @@ func (out *outbound) carry(ctx context.Context, names egress.Names) {
 	if _, err := out.c.Write([]byte{proto.Connected}); err != nil {
 		return
 	}
+	var first []byte
+	judged := out.o.injects(out.to.Port())
+	if judged {
+		said, name, err := out.inspect()
+		if err != nil {
+			return
+		}
+		if wanted := out.o.injections.of(name); len(wanted) > 0 {
+			out.c.said = said
+			out.terminate(ctx, remote, name, wanted)
+			return
+		}
+		first = said
+	}
 	received := make(chan int64, 1)
 	go func() {
 		received <- copyHalf(out.c.Conn, remote)
 	}()
-	sent, err := out.pass(remote)
+	sent, err := out.pass(remote, first, judged)
 	if err != nil {
 		_ = out.c.Close()
 		_ = remote.Close()
@@ -297,14 +316,15 @@ func (out *outbound) carry(ctx context.Context, names egress.Names) {
 	out.sent, out.received = sent, got
 }
 
-// pass copies what the program says. Where there is a list, its first words are read before anybody else hears them.
-func (out *outbound) pass(remote net.Conn) (int64, error) {
-	if !out.o.list().Listed() {
-		return copyHalf(remote, out.c.Conn), nil
+// pass copies what the program says. Where there is a list, its first words are read before anybody else hears them, unless they have been judged already.
+func (out *outbound) pass(remote net.Conn, first []byte, judged bool) (_ int64, err error) {
+	if !judged && out.o.list().Listed() {
+		if first, _, err = out.inspect(); err != nil {
+			return 0, err
+		}
 	}
-	first, err := out.inspect()
-	if err != nil {
-		return 0, err
+	if len(first) == 0 {
+		return copyHalf(remote, out.c.Conn), nil
 	}
 	if _, err := remote.Write(first); err != nil {
 		return 0, err

@@ -75,8 +75,19 @@ type conn struct {
 	session  *Session
 	listener string
 	to       *outbound // of listenOutside, where the requests of a connection are judged one by one
+	said     []byte    // what has been read already, and is read again
 	once     sync.Once
 	closed   chan struct{}
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (int, error) {
+	if len(c.said) > 0 {
+		n := copy(p, c.said)
+		c.said = c.said[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
 }
 
 // Close implements net.Conn.

@@ -10,7 +10,8 @@
 //	}
 //
 // Where a member travels is its tag: `uri:"label"`, `query:"name"`, `header:"Name"`, or `aws:"name"` for the body (JSON object, form or XML document, as the service's
-// protocol has it). `aws:"name,flattened"` is a list without `member` elements in the query protocol. `stream:"true"` marks the [Events] of an event stream output.
+// protocol has it). `aws:"name,flattened"` is a list without `member` elements in the query protocol. `stream:"true"` marks the [Events] of an event stream output,
+// `payload:"name"` a [Payload] and `headers:"name"` [Headers] of the input, `raw:"name"` a [Raw] answer.
 //
 // Rules are tags too: required, min, max (length of strings, blobs, lists and maps; value of numbers), pattern (anchored at both ends), enum (comma-separated). A named type that is
 // used in several places carries its rule itself through a method `Rule() wire.Rule`. A request that breaks rules is answered with the

@@ -70,6 +70,9 @@ func (s *Service) decode(op *Operation, in reflect.Value, r *http.Request, label
 			values = query[f.name]
 		case inHeader:
 			values = r.Header.Values(f.name)
+		case inPayload, inHeaders:
+			decodeWhole(f, in, r, body, bad)
+			continue
 		default:
 			continue
 		}
@@ -121,6 +124,8 @@ func (s *Service) respond(ctx context.Context, w http.ResponseWriter, op *Operat
 			h.Set(f.name, text(f.shape, reflect.Indirect(fv)))
 		case f.place == inStream:
 			return writeEvents(w, fv.Interface().(Events))
+		case f.place == inRaw:
+			return writeRaw(w, op.status, fv.Interface().(Raw))
 		}
 	}
 	status := http.StatusOK

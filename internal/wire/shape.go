@@ -21,6 +21,8 @@ const (
 	kindList
 	kindMap
 	kindEvents
+	kindHeaders // of the whole request
+	kindRaw
 )
 
 // place is where a member travels.
@@ -32,6 +34,9 @@ const (
 	inQuery
 	inHeader
 	inStream
+	inPayload
+	inHeaders
+	inRaw
 )
 
 // shape is a Go type compiled for encoding and decoding.
@@ -72,6 +77,10 @@ func shapeOf(t reflect.Type) *shape {
 		s.kind = kindTime
 	case t == eventsType:
 		s.kind = kindEvents
+	case t == headersType:
+		s.kind = kindHeaders
+	case t == rawType:
+		s.kind = kindRaw
 	case t.Kind() == reflect.Struct:
 		s.kind = kindStruct
 		s.compileFields()
@@ -110,7 +119,7 @@ func (s *shape) compileFields() {
 		for _, at := range []struct {
 			tag   string
 			place place
-		}{{"aws", inBody}, {"uri", inURI}, {"query", inQuery}, {"header", inHeader}, {"stream", inStream}} {
+		}{{"aws", inBody}, {"uri", inURI}, {"query", inQuery}, {"header", inHeader}, {"stream", inStream}, {"payload", inPayload}, {"headers", inHeaders}, {"raw", inRaw}} {
 			tag, ok := sf.Tag.Lookup(at.tag)
 			if !ok {
 				continue

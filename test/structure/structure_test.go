@@ -38,7 +38,10 @@ var allowed = map[string][]string{
 	"internal/sandbox/gvisor/guestbin": {},
 	"internal/sandbox/sandboxtest":     {"internal/sandbox", "internal/guest/client", "internal/guest/proto"},
 	"internal/codeinterpreter":         {"internal/fault", "internal/sandbox", "internal/guest/client", "internal/guest/proto"},
-	"internal/store":                   {"internal/fault", "internal/codeinterpreter", "internal/iam", "internal/secrets", "internal/parameters", "internal/registry", "internal/logs"},
+	"internal/store":                   {"internal/fault", "internal/codeinterpreter", "internal/iam", "internal/secrets", "internal/parameters", "internal/registry", "internal/logs", "internal/agentruntime"},
+	"internal/agentruntime":            {"internal/fault"},
+	"internal/agentruntime/container":  {"internal/fault", "internal/agentruntime", "internal/sandbox", "internal/guest/proto"},
+	"internal/agentruntime/agenttest":  {"internal/agentruntime/container", "internal/guest/client", "internal/guest/proto", "internal/sandbox"},
 	"internal/sealed":                  {},
 	"internal/secrets":                 {"internal/fault"},
 	"internal/parameters":              {"internal/fault"},
@@ -60,7 +63,7 @@ var allowed = map[string][]string{
 	"internal/api/iam":                 {"internal/fault", "internal/wire", "internal/iam"},
 	"internal/sigv4":                   {"internal/fault"},
 	"internal/wire":                    {"internal/fault"},
-	"internal/api/agentcore":           {"internal/fault", "internal/wire", "internal/codeinterpreter"},
+	"internal/api/agentcore":           {"internal/fault", "internal/wire", "internal/codeinterpreter", "internal/agentruntime"},
 	"internal/api/sunaba":              {"internal/fault", "internal/wire", "internal/network", "internal/egress"},
 	"internal/api/sts":                 {"internal/fault", "internal/wire", "internal/iam"},
 	"internal/server":                  {"internal/fault", "internal/wire", "internal/sigv4"},
@@ -74,7 +77,7 @@ var allowed = map[string][]string{
 
 // domains know nothing of how requests travel or where records lie.
 var domains = []string{"internal/codeinterpreter", "internal/iam", "internal/iam/policy", "internal/sandbox", "internal/fault",
-	"internal/secrets", "internal/parameters", "internal/logs", "internal/registry", "internal/egress"}
+	"internal/secrets", "internal/parameters", "internal/logs", "internal/registry", "internal/egress", "internal/agentruntime"}
 
 var forbiddenInDomains = []string{"net/http", "database/sql"}
 

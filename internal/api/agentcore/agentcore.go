@@ -4,14 +4,18 @@ package agentcore
 
 import (
 	"context"
+	"net/http"
 
+	"github.com/sunaba-dev/sunaba/internal/agentruntime"
 	"github.com/sunaba-dev/sunaba/internal/codeinterpreter"
+	"github.com/sunaba-dev/sunaba/internal/fault"
 	"github.com/sunaba-dev/sunaba/internal/wire"
 )
 
 // API has the domain services that the operations call.
 type API struct {
 	Interpreters *codeinterpreter.Service
+	Runtimes     *agentruntime.Service
 	// Authorize decides whether the caller may act; see wire.Service.
 	Authorize func(ctx context.Context, action string, t wire.Target) error
 }
@@ -22,6 +26,8 @@ func (a *API) Service() *wire.Service {
 		Name:      "bedrock-agentcore",
 		Protocol:  wire.RestJSON,
 		Authorize: a.Authorize,
+		Statuses: map[fault.Code]int{agentruntime.RuntimeClientError: http.StatusFailedDependency, agentruntime.RetryableConflict: http.StatusConflict,
+			agentruntime.Unauthorized: http.StatusUnauthorized},
 		Operations: []wire.Operation{
 			wire.On(wire.Op("CreateCodeInterpreter", "PUT /code-interpreters 202", a.createCodeInterpreter), onNewInterpreter),
 			wire.On(wire.Op("GetCodeInterpreter", "GET /code-interpreters/{codeInterpreterId} 200", a.getCodeInterpreter), a.onGet),
@@ -36,6 +42,28 @@ func (a *API) Service() *wire.Service {
 			wire.On(wire.Op("ListCodeInterpreterSessions", "POST /code-interpreters/{codeInterpreterIdentifier}/sessions/list 200", a.listSessions), a.onListSessions),
 			wire.On(wire.Op("StopCodeInterpreterSession", "PUT /code-interpreters/{codeInterpreterIdentifier}/sessions/stop 200", a.stopSession), a.onStop),
 			wire.On(wire.Op("InvokeCodeInterpreter", "POST /code-interpreters/{codeInterpreterIdentifier}/tools/invoke 200", a.invoke), a.onInvoke),
+
+			wire.On(wire.Op("CreateAgentRuntime", "PUT /runtimes/ 202", a.createRuntime), onNewRuntime),
+			wire.On(wire.Op("UpdateAgentRuntime", "PUT /runtimes/{agentRuntimeId}/ 202", a.updateRuntime), a.onUpdateRuntime),
+			wire.On(wire.Op("GetAgentRuntime", "GET /runtimes/{agentRuntimeId}/ 200", a.getRuntime), a.onGetRuntime),
+			wire.On(wire.Op("ListAgentRuntimes", "POST /runtimes/ 200", a.listRuntimes), onAny[listRuntimesInput]),
+			wire.On(wire.Op("ListAgentRuntimeVersions", "POST /runtimes/{agentRuntimeId}/versions/ 200", a.listVersions), a.onListVersions),
+			wire.On(wire.Op("DeleteAgentRuntime", "DELETE /runtimes/{agentRuntimeId}/ 202", a.deleteRuntime), a.onDeleteRuntime),
+			wire.On(wire.Op("CreateAgentRuntimeEndpoint", "PUT /runtimes/{agentRuntimeId}/runtime-endpoints/ 202", a.createEndpoint), a.onNewEndpoint),
+			wire.On(wire.Op("UpdateAgentRuntimeEndpoint", "PUT /runtimes/{agentRuntimeId}/runtime-endpoints/{endpointName}/ 202", a.updateEndpoint), a.onUpdateEndpoint),
+			wire.On(wire.Op("GetAgentRuntimeEndpoint", "GET /runtimes/{agentRuntimeId}/runtime-endpoints/{endpointName}/ 200", a.getEndpoint), a.onGetEndpoint),
+			wire.On(wire.Op("ListAgentRuntimeEndpoints", "POST /runtimes/{agentRuntimeId}/runtime-endpoints/ 200", a.listEndpoints), a.onListEndpoints),
+			wire.On(wire.Op("DeleteAgentRuntimeEndpoint", "DELETE /runtimes/{agentRuntimeId}/runtime-endpoints/{endpointName}/ 202", a.deleteEndpoint), a.onDeleteEndpoint),
+
+			wire.On(wire.Op("InvokeAgentRuntime", "POST /runtimes/{agentRuntimeArn}/invocations 200", a.invokeRuntime), a.onInvokeRuntime),
+			wire.On(wire.Op("GetAgentCard", "GET /runtimes/{agentRuntimeArn}/invocations/.well-known/agent-card.json 200", a.getAgentCard), a.onAgentCard),
+			wire.On(wire.Op("StopRuntimeSession", "POST /runtimes/{agentRuntimeArn}/stopruntimesession 200", a.stopRuntimeSession), a.onStopRuntimeSession),
+
+			wire.On(wire.Op("CreateWorkloadIdentity", "POST /identities/CreateWorkloadIdentity 201", a.createWorkload), onNewWorkload),
+			wire.On(wire.Op("GetWorkloadIdentity", "POST /identities/GetWorkloadIdentity 200", a.getWorkload), a.onWorkload),
+			wire.On(wire.Op("ListWorkloadIdentities", "POST /identities/ListWorkloadIdentities 200", a.listWorkloads), onListWorkloads),
+			wire.On(wire.Op("UpdateWorkloadIdentity", "POST /identities/UpdateWorkloadIdentity 200", a.updateWorkload), a.onUpdateWorkload),
+			wire.On(wire.Op("DeleteWorkloadIdentity", "POST /identities/DeleteWorkloadIdentity 204", a.deleteWorkload), a.onWorkload),
 		},
 	}
 }

@@ -37,7 +37,7 @@ type tagResourceInput struct {
 type empty struct{}
 
 func (a *API) tagResource(ctx context.Context, in *tagResourceInput) (*empty, error) {
-	return nil, a.Interpreters.Tag(ctx, scope(ctx), string(in.ResourceARN), tagsToDomain(in.Tags))
+	return nil, a.tagsOf(string(in.ResourceARN)).tag(ctx, string(in.ResourceARN), tagsToDomain(in.Tags))
 }
 
 type untagResourceInput struct {
@@ -50,7 +50,7 @@ func (a *API) untagResource(ctx context.Context, in *untagResourceInput) (*empty
 	for i, k := range in.TagKeys {
 		keys[i] = string(k)
 	}
-	return nil, a.Interpreters.Untag(ctx, scope(ctx), string(in.ResourceARN), keys)
+	return nil, a.tagsOf(string(in.ResourceARN)).untag(ctx, string(in.ResourceARN), keys)
 }
 
 type listTagsInput struct {
@@ -62,6 +62,6 @@ type listTagsOutput struct {
 }
 
 func (a *API) listTagsForResource(ctx context.Context, in *listTagsInput) (*listTagsOutput, error) {
-	tags, err := a.Interpreters.Tags(ctx, scope(ctx), string(in.ResourceARN))
+	tags, err := a.tagsOf(string(in.ResourceARN)).tags(ctx, string(in.ResourceARN))
 	return &listTagsOutput{Tags: tags}, err
 }

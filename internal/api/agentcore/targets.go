@@ -53,7 +53,7 @@ func resourceTags(tags map[string]string) map[string][]string {
 
 // resource is the target of what acts on a resource by its ARN.
 func (a *API) resource(ctx context.Context, arn string) (wire.Target, error) {
-	tags, err := a.Interpreters.Tags(ctx, scope(ctx), arn)
+	tags, err := a.tagsOf(arn).tags(ctx, arn)
 	if fault.Is(err, fault.ResourceNotFound) {
 		err = nil
 	}
