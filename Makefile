@@ -47,8 +47,12 @@ demo: image ## Run the main job: a session, pandas, a chart, through an AWS SDK
 clients: ## Install the AWS clients that the end-to-end tests drive
 	@SUDO='$(SUDO)' scripts/clients "$(CACHE)"
 
+.PHONY: hosttools
+hosttools:
+	@SUDO='$(SUDO)' scripts/hosttools
+
 .PHONY: test
-test: image clients vet ## Run every test: unit, contract and end-to-end, with real sandboxes
+test: image clients hosttools vet ## Run every test: unit, contract and end-to-end, with real sandboxes
 	@echo "unit and contract tests"
 	@$(GOTEST) -timeout 15m ./...
 	@echo "end-to-end tests: boto3, the aws CLI, aws-sdk-go-v2 and the AWS SDK for JavaScript against bin/sunaba"

@@ -21,9 +21,8 @@ func main() {
 	socket := flag.String("socket", "/.sunaba/ctl.sock", "the host's socket")
 	boot := flag.String("boot", "/.sunaba/boot.json", "file with the first configuration")
 	flag.Parse()
-	debug.SetMemoryLimit(memory)
-	debug.SetGCPercent(50)
-	runtime.GOMAXPROCS(1) // what the guest does is passing on, and waking another thread costs more in a sandbox than the work
+	debug.SetGCPercent(-1) // nothing is collected while everybody waits
+	runtime.GOMAXPROCS(1)  // what the guest does is passing on, and waking another thread costs more in a sandbox than the work
 	// PID 1 ends with its sandbox. The signals are received and dropped, not ignored: children would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
@@ -31,5 +30,7 @@ func main() {
 	if err := a.Boot(*boot); err != nil {
 		log.Warn("the sandbox could not be set up yet", "error", err) // the host says it all again, and gets the answer
 	}
+	debug.SetMemoryLimit(memory)
+	debug.SetGCPercent(50)
 	a.Run(context.Background())
 }

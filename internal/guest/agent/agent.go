@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/xtaci/smux"
@@ -33,6 +34,8 @@ type Agent struct {
 	o      Options
 	bootID string
 	procs  *processes
+
+	furnished atomic.Bool // the files of the image fit the session's user
 
 	mu        sync.Mutex
 	config    *proto.Configure

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -20,29 +21,45 @@ func (a *Agent) configure(c *proto.Configure) (*proto.Result, error) {
 	if c == nil || !strings.HasPrefix(c.Dir, "/") {
 		return nil, bad(proto.BadRequest, "", "a configuration needs an absolute working folder")
 	}
+	first, err := a.take(c)
+	if err != nil {
+		return nil, err
+	}
+	if first && c.Prepare != "" {
+		go func() { _ = a.prepare(context.Background(), c.Prepare) }() // who needs the interpreter will be told why there is none
+		runtime.Gosched()                                              // Python takes longest to start: it goes before all that follows
+	}
+	if a.o.Init && !a.furnished.Load() {
+		if err := furnish(c); err != nil {
+			return nil, fmt.Errorf("set up the sandbox: %w", err)
+		}
+		a.furnished.Store(true)
+	}
+	return &proto.Result{Hello: &proto.Hello{Version: a.o.Version, BootID: a.bootID}}, nil
+}
+
+// take makes c the configuration; first is whether there was none.
+func (a *Agent) take(c *proto.Configure) (first bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.config == nil {
 		if err := a.setUp(c); err != nil {
-			return nil, fmt.Errorf("set up the sandbox: %w", err)
+			return false, fmt.Errorf("set up the sandbox: %w", err)
 		}
 	}
 	if err := a.connect(c); err != nil {
-		return nil, fmt.Errorf("set up the sandbox's network: %w", err)
+		return false, fmt.Errorf("set up the sandbox's network: %w", err)
 	}
-	first := a.config == nil
+	first = a.config == nil
 	a.config = c
 	a.shell = shell()
-	if first && c.Prepare != "" {
-		go func() { _ = a.prepare(context.Background(), c.Prepare) }() // who needs the interpreter will be told why there is none
-	}
 	if a.python == nil {
 		a.python = newInterpreter(a.procs, a.environment, func() error {
 			c := a.configuration()
 			return makeDir(c.Dir, c.User)
 		})
 	}
-	return &proto.Result{Hello: &proto.Hello{Version: a.o.Version, BootID: a.bootID}}, nil
+	return first, nil
 }
 
 func (a *Agent) setUp(c *proto.Configure) error {
@@ -62,6 +79,11 @@ func (a *Agent) setUp(c *proto.Configure) error {
 		return fmt.Errorf("forbid core files: %w", err)
 	}
 	unix.Umask(0o022)
+	return nil
+}
+
+// furnish makes the files of the image fit the session's user.
+func furnish(c *proto.Configure) error {
 	return errors.Join(
 		os.Chmod("/tmp", 0o1777|os.ModeSticky),
 		addLine("/etc/passwd", c.User.Name+":", fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh", c.User.Name, c.User.UID, c.User.GID, c.Dir)),
