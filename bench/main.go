@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -48,10 +50,11 @@ func main() {
 	binary := flag.String("sunaba", "bin/sunaba", "the sunaba binary")
 	out := flag.String("out", "bench/results", "folder for the JSON report")
 	clients := flag.String("aws", "", "the aws CLI that is measured on the host, beside the one in the sandbox")
+	only := flag.String("only", "", "measure only these, with commas: starts, calls, files, storage, authorisation")
 	n := flag.Int("n", 20, "how often each start is measured; calls are measured ten times as often")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *binary, *out, *clients, *n)
+	err := run(ctx, *binary, *out, *clients, *only, *n)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -59,7 +62,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, binary, out, awsCLI string, n int) error {
+func run(ctx context.Context, binary, out, awsCLI, only string, n int) error {
 	cache, err := installation.DefaultCache()
 	if err != nil {
 		return err
@@ -74,8 +77,17 @@ func run(ctx context.Context, binary, out, awsCLI string, n int) error {
 	}
 	defer done()
 	b := &bench{n: n, aws: awsCLI, runsc: runtime, report: Report{When: time.Now().UTC(), Machine: thisMachine()}, binary: binary, image: i}
-	if err := errors.Join(b.starts(ctx), b.calls(ctx), b.files(ctx), b.storage(ctx), b.authorisation(ctx)); err != nil {
-		return err
+	parts := []struct {
+		name    string
+		measure func(context.Context) error
+	}{{"starts", b.starts}, {"calls", b.calls}, {"files", b.files}, {"storage", b.storage}, {"authorisation", b.authorisation}}
+	for _, p := range parts {
+		if only != "" && !slices.Contains(strings.Split(only, ","), p.name) {
+			continue
+		}
+		if err := p.measure(ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
 	}
 	b.print()
 	text, err := json.MarshalIndent(b.report, "", "  ")

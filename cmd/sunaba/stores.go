@@ -41,7 +41,7 @@ func (u *up) stores(ctx context.Context, dir *installation.Dir, db *store.DB, d 
 }
 
 // network makes what sandboxes see of the world: this server by the names of AWS, and the outside as far as the operator and the interpreter allow.
-func (u *up) network(dir *installation.Dir, who identities, handler http.Handler) (connector, error) {
+func (u *up) network(dir *installation.Dir, who identities, handler http.Handler, observe func(network.Connection)) (connector, error) {
 	out, err := u.egress.open(dir.Path())
 	if err != nil {
 		return connector{}, err
@@ -50,7 +50,7 @@ func (u *up) network(dir *installation.Dir, who identities, handler http.Handler
 	if err != nil {
 		return connector{}, err
 	}
-	n := network.New(network.Options{CA: ca, Log: u.log, Resolve: out.resolve, Handler: handler})
+	n := network.New(network.Options{CA: ca, Log: u.log, Resolve: out.resolve, Observe: observe, Handler: handler})
 	u.later(func(context.Context) error { return n.Close() })
 	return connector{who: who, network: n, outside: out}, nil
 }

@@ -44,7 +44,7 @@ const drainTime = 20 * time.Second
 const stopTime = 2 * time.Minute
 
 func upCommand(s *settings) *cobra.Command {
-	var listen, imageName string
+	var listen, imageName, metricsListen string
 	var out egressFlags
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -57,7 +57,7 @@ func upCommand(s *settings) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			u := &up{s: s, log: log, listen: listen, imageName: imageName, egress: out}
+			u := &up{s: s, log: log, listen: listen, imageName: imageName, egress: out, metrics: metricsListen}
 			return u.run(cmd.Context(), func(endpoint string) error {
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "ready %s\n", endpoint)
 				return err
@@ -66,6 +66,7 @@ func upCommand(s *settings) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&listen, "listen", defaultListen, "address and port to listen on; port 0 takes a free one")
 	cmd.Flags().StringVar(&imageName, "image", image.DefaultName, "image that Code Interpreter sessions start from")
+	cmd.Flags().StringVar(&metricsListen, "metrics-listen", "", "address and port to serve Prometheus metrics on, at /metrics, to anyone who can reach it (default none)")
 	out.add(cmd.Flags())
 	return cmd
 }
@@ -77,6 +78,7 @@ type up struct {
 	listen    string
 	imageName string
 	egress    egressFlags
+	metrics   string                        // address to serve them on; empty serves none
 	cleanup   []func(context.Context) error // undoes the start, last first
 }
 
@@ -123,7 +125,11 @@ func (u *up) run(ctx context.Context, ready func(endpoint string) error) (err er
 		return err
 	}
 	var srv *server.Server // what sandboxes ask of AWS comes back to it
-	connect, err := u.network(dir, d.who, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { srv.ServeHTTP(w, r) }))
+	figures := newMetrics()
+	if err := figures.serve(ctx, u, u.metrics); err != nil {
+		return err
+	}
+	connect, err := u.network(dir, d.who, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { srv.ServeHTTP(w, r) }), figures.connection)
 	if err != nil {
 		return err
 	}
