@@ -2,7 +2,6 @@ package network
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -151,7 +150,7 @@ func FuzzBuckets(f *testing.F) {
 		}
 		bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		if bucket != "part" || (key != "" && (!strings.HasPrefix(key, "in/") || strings.Contains("/"+key+"/", "/../"))) {
-			t.Error(fmt.Sprintf("%q passes", r.URL.Path))
+			t.Errorf("%q passes", r.URL.Path)
 		}
 	})
 }

@@ -285,7 +285,7 @@ func TestUpstreamProxy(t *testing.T) {
 		t.Errorf("%q %v", b, err)
 	}
 	r := <-asked
-	if user, pass, ok := parseProxyAuth(r); !ok || user != "user" || pass != "pass" || r.Method != "CONNECT" || r.RequestURI != target.Addr().String() {
+	if user, pass, ok := parseProxyAuth(r); !ok || user != "user" || pass != "pass" || r.Method != http.MethodConnect || r.RequestURI != target.Addr().String() {
 		t.Errorf("%+v", r)
 	}
 	for _, bad := range []string{"HTTP/1.1 403 No\r\n\r\n", "nonsense\r\n\r\n", "HTTP/1.1 200 OK\r\n" + strings.Repeat("X: y\r\n", 4000), ""} {

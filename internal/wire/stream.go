@@ -26,7 +26,6 @@ type Raw struct {
 }
 
 var (
-	payloadType = reflect.TypeFor[Payload]()
 	headersType = reflect.TypeFor[Headers]()
 	rawType     = reflect.TypeFor[Raw]()
 )

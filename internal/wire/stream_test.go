@@ -58,7 +58,7 @@ func TestPayloadsAndHeadersComeAsTheyAre(t *testing.T) {
 	for _, body := range []string{"", "{\xff\x00", "12345"} {
 		resp := post(t, url, body)
 		got, err := io.ReadAll(resp.Body)
-		if err != nil || string(got) != body || resp.StatusCode != 202 || resp.Header.Get("X-Back") != "1" || resp.Header.Get("Content-Type") != "text/odd" || resp.ContentLength != int64(len(body)) {
+		if err != nil || string(got) != body || resp.StatusCode != http.StatusAccepted || resp.Header.Get("X-Back") != "1" || resp.Header.Get("Content-Type") != "text/odd" || resp.ContentLength != int64(len(body)) {
 			t.Errorf("%q: %q %v %v", body, got, resp, err)
 		}
 	}
@@ -67,7 +67,7 @@ func TestPayloadsAndHeadersComeAsTheyAre(t *testing.T) {
 func TestAPayloadThatIsTooLongIsRefused(t *testing.T) {
 	url, _ := passing(t, func(*passInput) wire.Raw { t.Error("it was passed on"); return wire.Raw{} })
 	resp := post(t, url, "123456")
-	if text, _ := io.ReadAll(resp.Body); resp.StatusCode != 400 || !strings.Contains(string(text), "payload") {
+	if text, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), "payload") {
 		t.Errorf("%d %s", resp.StatusCode, text)
 	}
 }

@@ -80,7 +80,7 @@ func (i *instance) Send(ctx context.Context, r agentruntime.Request) (agentrunti
 	if _, ok := req.Header["User-Agent"]; !ok {
 		req.Header["User-Agent"] = nil // none, instead of Go's
 	}
-	answer, err := i.http.RoundTrip(req)
+	answer, err := i.http.RoundTrip(req) //nolint:bodyclose // whoever gets the answer closes it
 	if err != nil {
 		return agentruntime.Answer{}, i.failure(ctx, err)
 	}

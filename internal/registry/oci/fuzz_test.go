@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -28,7 +29,7 @@ func FuzzRoute(f *testing.F) {
 		f.Add(s, "POST")
 	}
 	f.Fuzz(func(t *testing.T, path, method string) {
-		q := &request{r: httptest.NewRequest("GET", "/", nil)}
+		q := &request{r: httptest.NewRequest(http.MethodGet, "/", nil)}
 		q.r.Method, q.r.URL = method, &url.URL{Path: "/v2/" + path}
 		handle, err := q.route(path)
 		if err != nil {

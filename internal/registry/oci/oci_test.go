@@ -320,7 +320,7 @@ func TestURLsOfLayers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := h.do("", "GET", oci.LayerPath(token), "", "Range", "bytes=2-"); a.StatusCode != 206 || a.body != "layer" {
+	if a := h.do("", "GET", oci.LayerPath(token), "", "Range", "bytes=2-"); a.StatusCode != http.StatusPartialContent || a.body != "layer" {
 		t.Error(a.StatusCode, a.body)
 	}
 	h.want(h.do("", "GET", oci.LayerPath(token+"x"), ""), http.StatusForbidden, "DENIED")

@@ -52,7 +52,7 @@ func readJKS(b []byte) (map[string][]byte, error) {
 	b = b[12 : len(b)-20]
 	take := func(n int) []byte {
 		if n > len(b) {
-			n, b = 0, nil
+			b = nil
 			return nil
 		}
 		taken := b[:n]

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -38,7 +39,7 @@ func main() {
 			os.Exit(3)
 		case "role":
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = fmt.Fprintf(w, `{"role":%q}`, role())
+			_, _ = fmt.Fprintf(w, `{"role":%q}`, role(r.Context()))
 		default:
 			w.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(w).Encode(map[string]any{"count": count.Add(1), "prompt": in.Prompt, "session": r.Header.Get("X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"),
@@ -51,15 +52,15 @@ func main() {
 }
 
 // role asks the metadata service for the name of the role.
-func role() string {
+func role(ctx context.Context) string {
 	const base = "http://169.254.169.254/latest/"
-	r, _ := http.NewRequest(http.MethodPut, base+"api/token", nil)
+	r, _ := http.NewRequestWithContext(ctx, http.MethodPut, base+"api/token", nil)
 	r.Header.Set("X-aws-ec2-metadata-token-ttl-seconds", "60")
 	token, err := read(r)
 	if err != nil {
 		return err.Error()
 	}
-	r, _ = http.NewRequest(http.MethodGet, base+"meta-data/iam/security-credentials/", nil)
+	r, _ = http.NewRequestWithContext(ctx, http.MethodGet, base+"meta-data/iam/security-credentials/", nil)
 	r.Header.Set("X-aws-ec2-metadata-token", token)
 	name, err := read(r)
 	if err != nil {
