@@ -13,7 +13,7 @@ func sessionEgressCommand(s *settings) *cobra.Command {
 	return &cobra.Command{
 		Use:   "egress ID [NAME...]",
 		Short: "Show which names a live session may connect to, or change them",
-		Long: "Names are those of the tag sunaba:egress: pypi.org, *.pythonhosted.org (in a tag: .pythonhosted.org), `none` for nothing, `*` for everything. Connections that a new list does not allow are cut off.\n" +
+		Long: "Names are those of the tag sunaba:egress: index.example, *.wheels.example (in a tag: .wheels.example), `none` for nothing, `*` for everything. Connections that a new list does not allow are cut off.\n" +
 			"The interpreter keeps its tag: sessions that start later get what it says.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

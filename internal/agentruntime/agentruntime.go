@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sunaba-dev/sunaba/internal/fault"
+	"github.com/sunaba-dev/sunaba/internal/idempotency"
 )
 
 // The exceptions that only this service has. Source: the model of bedrock-agentcore.
@@ -99,7 +100,7 @@ type Instance interface {
 // Service is AgentCore Runtime.
 type Service struct {
 	o       Options
-	tokens  keyedMutex
+	tokens  *idempotency.Tokens
 	starts  chan struct{}
 	ctx     context.Context // of what runs in the background; ends with Close
 	cancel  context.CancelFunc
@@ -119,7 +120,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Quota == (Quota{}) {
 		o.Quota = DefaultQuota
 	}
-	s := &Service{o: o, starts: make(chan struct{}, o.Quota.Starts), live: map[sessionKey]*session{}, aliases: map[sessionKey]*session{}, counts: map[Scope]int{}}
+	s := &Service{o: o, tokens: idempotency.New(o.Store), starts: make(chan struct{}, o.Quota.Starts), live: map[sessionKey]*session{}, aliases: map[sessionKey]*session{}, counts: map[Scope]int{}}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	unfinished, err := o.Store.UnfinishedVersions(ctx)
 	if err != nil {

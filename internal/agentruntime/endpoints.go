@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/sunaba-dev/sunaba/internal/fault"
+	"github.com/sunaba-dev/sunaba/internal/idempotency"
+	"github.com/sunaba-dev/sunaba/internal/resourceid"
 )
 
 // NewEndpoint is what CreateAgentRuntimeEndpoint takes.
@@ -22,13 +24,13 @@ func (s *Service) CreateEndpoint(ctx context.Context, scope Scope, in NewEndpoin
 	if err := checkTags(in.Tags); err != nil {
 		return Endpoint{}, err
 	}
-	return once(ctx, s, TokenKey{scope, "CreateAgentRuntimeEndpoint", clientToken}, in, func() (Endpoint, error) {
+	return idempotency.Once(ctx, s.tokens, token(scope, "CreateAgentRuntimeEndpoint", clientToken), in, func() (Endpoint, error) {
 		version, err := s.serveable(ctx, scope, in.RuntimeID, in.Version)
 		if err != nil {
 			return Endpoint{}, err
 		}
 		now := time.Now().UTC()
-		e := Endpoint{Scope: scope, RuntimeID: in.RuntimeID, ID: in.Name + "-" + suffix(), Name: in.Name, Description: in.Description, Live: version, Target: version, Status: Ready, Tags: in.Tags,
+		e := Endpoint{Scope: scope, RuntimeID: in.RuntimeID, ID: resourceid.New(in.Name), Name: in.Name, Description: in.Description, Live: version, Target: version, Status: Ready, Tags: in.Tags,
 			CreatedAt: now, UpdatedAt: now}
 		if err := s.o.Store.CreateEndpoint(ctx, e, s.o.Quota.Endpoints); err != nil {
 			return Endpoint{}, err
@@ -63,7 +65,7 @@ func (s *Service) UpdateEndpoint(ctx context.Context, scope Scope, in EndpointCh
 	if in.Name == DefaultEndpoint && in.Version != 0 {
 		return Endpoint{}, fault.New(fault.Conflict, "The endpoint %s follows the newest version; an endpoint of another name can be kept at one.", DefaultEndpoint)
 	}
-	return once(ctx, s, TokenKey{scope, "UpdateAgentRuntimeEndpoint", clientToken}, in, func() (Endpoint, error) {
+	return idempotency.Once(ctx, s.tokens, token(scope, "UpdateAgentRuntimeEndpoint", clientToken), in, func() (Endpoint, error) {
 		if in.Version != 0 {
 			if _, err := s.serveable(ctx, scope, in.RuntimeID, in.Version); err != nil {
 				return Endpoint{}, err

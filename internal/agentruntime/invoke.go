@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sunaba-dev/sunaba/internal/fault"
+	"github.com/sunaba-dev/sunaba/internal/idempotency"
 )
 
 // How long an invocation may take. Source: bedrock-agentcore-limits.
@@ -203,7 +204,7 @@ func (s *Service) Stop(ctx context.Context, scope Scope, runtimeID, endpoint, id
 		endpoint = DefaultEndpoint
 	}
 	type parameters struct{ Runtime, Endpoint, Session string }
-	_, err := once(ctx, s, TokenKey{scope, "StopRuntimeSession", clientToken}, parameters{runtimeID, endpoint, id}, func() (struct{}, error) {
+	_, err := idempotency.Once(ctx, s.tokens, token(scope, "StopRuntimeSession", clientToken), parameters{runtimeID, endpoint, id}, func() (struct{}, error) {
 		return struct{}{}, s.stop(ctx, sessionKey{scope, runtimeID, endpoint, id})
 	})
 	return err

@@ -1,7 +1,6 @@
 package agentruntime
 
 import (
-	"crypto/rand"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -65,21 +64,4 @@ func NotFound(kind, id string) error {
 // noEndpoint is the answer to an invocation of what is not there.
 func noEndpoint(qualifier, arn string) *fault.Error {
 	return fault.New(fault.ResourceNotFound, "No endpoint or agent found with qualifier '%s' for agent '%s'", qualifier, arn)
-}
-
-// suffix returns the ten letters and digits that end an id.
-func suffix() string {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	const fair = 256 / len(alphabet) * len(alphabet) // bytes above would favour the first letters
-	out := make([]byte, 0, 10)
-	for len(out) < cap(out) {
-		var b [16]byte
-		_, _ = rand.Read(b[:]) // never fails
-		for _, c := range b {
-			if int(c) < fair && len(out) < cap(out) {
-				out = append(out, alphabet[int(c)%len(alphabet)])
-			}
-		}
-	}
-	return string(out)
 }

@@ -3,6 +3,8 @@ package agentruntime
 import (
 	"context"
 	"time"
+
+	"github.com/sunaba-dev/sunaba/internal/idempotency"
 )
 
 // Scope is the account and region that own a resource.
@@ -130,11 +132,9 @@ type Page struct {
 	Token string
 }
 
-// TokenKey is what makes a client token unique.
-type TokenKey struct {
-	Scope
-	Operation string
-	Token     string
+// token is the key of a client token in an operation.
+func token(s Scope, operation, clientToken string) idempotency.Key {
+	return idempotency.Key{Account: s.Account, Region: s.Region, Operation: operation, Token: clientToken}
 }
 
 // Store keeps runtimes, versions, endpoints, workload identities and the answers to client tokens. Implementations return fault.ResourceNotFound for what is not there.
@@ -179,7 +179,5 @@ type Store interface {
 	// ChangeRuntimeTags replaces a runtime's tags by what change makes of them, in one transaction.
 	ChangeRuntimeTags(ctx context.Context, s Scope, id string, change func(tags map[string]string) error) error
 
-	// SaveRuntimeAnswer keeps the answer to a client token; RuntimeAnswer returns it, with the hash of the parameters it was given with.
-	SaveRuntimeAnswer(ctx context.Context, k TokenKey, parameters, answer string, at time.Time) error
-	RuntimeAnswer(ctx context.Context, k TokenKey) (parameters, answer string, found bool, err error)
+	idempotency.Store
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/sunaba-dev/sunaba/internal/fault"
+	"github.com/sunaba-dev/sunaba/internal/idempotency"
+	"github.com/sunaba-dev/sunaba/internal/resourceid"
 )
 
 // NewRuntime is what CreateAgentRuntime takes.
@@ -21,13 +23,13 @@ func (s *Service) CreateRuntime(ctx context.Context, scope Scope, in NewRuntime,
 	if err := errors.Join(in.check(), checkTags(in.Tags)); err != nil {
 		return Runtime{}, err
 	}
-	return once(ctx, s, TokenKey{scope, "CreateAgentRuntime", clientToken}, in, func() (Runtime, error) {
+	return idempotency.Once(ctx, s.tokens, token(scope, "CreateAgentRuntime", clientToken), in, func() (Runtime, error) {
 		now := time.Now().UTC()
-		r := Runtime{Scope: scope, ID: in.Name + "-" + suffix(), Name: in.Name, Version: 1, Configuration: in.Configuration, Status: Creating, Tags: in.Tags, CreatedAt: now, UpdatedAt: now}
+		r := Runtime{Scope: scope, ID: resourceid.New(in.Name), Name: in.Name, Version: 1, Configuration: in.Configuration, Status: Creating, Tags: in.Tags, CreatedAt: now, UpdatedAt: now}
 		if err := s.allowed(ctx, r); err != nil {
 			return Runtime{}, err
 		}
-		e := Endpoint{Scope: scope, RuntimeID: r.ID, ID: DefaultEndpoint + "-" + suffix(), Name: DefaultEndpoint, Target: 1, Status: Creating, CreatedAt: now, UpdatedAt: now}
+		e := Endpoint{Scope: scope, RuntimeID: r.ID, ID: resourceid.New(DefaultEndpoint), Name: DefaultEndpoint, Target: 1, Status: Creating, CreatedAt: now, UpdatedAt: now}
 		w := r.Workload()
 		w.CreatedAt, w.UpdatedAt = now, now
 		if err := s.o.Store.CreateRuntime(ctx, r, e, w, s.o.Quota.Runtimes); err != nil {
@@ -48,7 +50,7 @@ func (s *Service) UpdateRuntime(ctx context.Context, scope Scope, id string, c C
 		ID string
 		Configuration
 	}
-	return once(ctx, s, TokenKey{scope, "UpdateAgentRuntime", clientToken}, parameters{id, c}, func() (Runtime, error) {
+	return idempotency.Once(ctx, s.tokens, token(scope, "UpdateAgentRuntime", clientToken), parameters{id, c}, func() (Runtime, error) {
 		r, err := s.o.Store.Runtime(ctx, scope, id, 0)
 		if err != nil {
 			return Runtime{}, err

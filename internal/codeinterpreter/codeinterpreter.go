@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sunaba-dev/sunaba/internal/guest/proto"
+	"github.com/sunaba-dev/sunaba/internal/idempotency"
 	"github.com/sunaba-dev/sunaba/internal/sandbox"
 )
 
@@ -112,16 +113,12 @@ type Store interface {
 	// ForgetSessions deletes the records of sessions that were terminated before a time, and client tokens of that age.
 	ForgetSessions(ctx context.Context, before time.Time) error
 
-	// Remember keeps the answer to a client token; Recall returns it, with the hash of the parameters it was given with.
-	Remember(ctx context.Context, k TokenKey, parameters, answer string, at time.Time) error
-	Recall(ctx context.Context, k TokenKey) (parameters, answer string, found bool, err error)
+	idempotency.Store
 }
 
-// TokenKey is what makes a client token unique.
-type TokenKey struct {
-	Scope
-	Operation string
-	Token     string
+// token is the key of a client token in an operation.
+func token(s Scope, operation, clientToken string) idempotency.Key {
+	return idempotency.Key{Account: s.Account, Region: s.Region, Operation: operation, Token: clientToken}
 }
 
 // Options configure a Service.
@@ -164,7 +161,7 @@ var DefaultQuota = Quota{Interpreters: 1000, Sessions: 1000, Invocations: 10}
 // Service is the Code Interpreter.
 type Service struct {
 	o      Options
-	tokens keyedMutex
+	tokens *idempotency.Tokens
 
 	mu     sync.Mutex
 	live   map[string]*liveSession // by session id
@@ -182,7 +179,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Timeout == 0 {
 		o.Timeout = defaultCallTimeout
 	}
-	s := &Service{o: o, live: map[string]*liveSession{}}
+	s := &Service{o: o, tokens: idempotency.New(o.Store), live: map[string]*liveSession{}}
 	n, err := o.Store.EndAllSessions(ctx, "The server was restarted.", time.Now())
 	if err != nil {
 		return nil, err

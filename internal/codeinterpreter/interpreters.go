@@ -2,7 +2,6 @@ package codeinterpreter
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"maps"
 	"strings"
@@ -11,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 
 	"github.com/sunaba-dev/sunaba/internal/fault"
+	"github.com/sunaba-dev/sunaba/internal/idempotency"
+	"github.com/sunaba-dev/sunaba/internal/resourceid"
 )
 
 // ManagedID is the interpreter that exists in every account and region.
@@ -53,9 +54,9 @@ func (s *Service) CreateInterpreter(ctx context.Context, scope Scope, in NewInte
 	if err := errors.Join(checkNetwork(in.Network), checkTags(in.Tags)); err != nil {
 		return Interpreter{}, err
 	}
-	return once(ctx, s, TokenKey{scope, "CreateCodeInterpreter", clientToken}, in, func() (Interpreter, error) {
+	return idempotency.Once(ctx, s.tokens, token(scope, "CreateCodeInterpreter", clientToken), in, func() (Interpreter, error) {
 		now := time.Now().UTC()
-		i := Interpreter{Scope: scope, ID: in.Name + "-" + suffix(), Name: in.Name, Description: in.Description, ExecutionRole: in.ExecutionRole,
+		i := Interpreter{Scope: scope, ID: resourceid.New(in.Name), Name: in.Name, Description: in.Description, ExecutionRole: in.ExecutionRole,
 			Network: in.Network, Status: Ready, Tags: in.Tags, CreatedAt: now, UpdatedAt: now}
 		if s.o.CheckNetwork != nil {
 			if err := s.o.CheckNetwork(i); err != nil {
@@ -233,21 +234,4 @@ func taggable(scope Scope, resource string) (string, error) {
 // NotFound is the answer about a resource that is not there.
 func NotFound(kind, id string) error {
 	return fault.New(fault.ResourceNotFound, "The %s %q does not exist.", kind, id)
-}
-
-// suffix returns the ten letters and digits that end an interpreter's id.
-func suffix() string {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	const fair = 256 / len(alphabet) * len(alphabet) // bytes above would favour the first letters
-	out := make([]byte, 0, 10)
-	for len(out) < cap(out) {
-		var b [16]byte
-		_, _ = rand.Read(b[:]) // never fails
-		for _, c := range b {
-			if int(c) < fair && len(out) < cap(out) {
-				out = append(out, alphabet[int(c)%len(alphabet)])
-			}
-		}
-	}
-	return string(out)
 }

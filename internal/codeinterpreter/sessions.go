@@ -11,6 +11,7 @@ import (
 
 	"github.com/sunaba-dev/sunaba/internal/fault"
 	"github.com/sunaba-dev/sunaba/internal/guest/proto"
+	"github.com/sunaba-dev/sunaba/internal/idempotency"
 	"github.com/sunaba-dev/sunaba/internal/sandbox"
 )
 
@@ -53,7 +54,7 @@ func (s *Service) StartSession(ctx context.Context, scope Scope, in NewSession, 
 	if in.Timeout == 0 {
 		in.Timeout = DefaultTimeout
 	}
-	return once(ctx, s, TokenKey{scope, "StartCodeInterpreterSession", clientToken}, in, func() (Session, error) { return s.start(ctx, scope, i, in) })
+	return idempotency.Once(ctx, s.tokens, token(scope, "StartCodeInterpreterSession", clientToken), in, func() (Session, error) { return s.start(ctx, scope, i, in) })
 }
 
 func (s *Service) start(ctx context.Context, scope Scope, i Interpreter, in NewSession) (Session, error) {

@@ -21,7 +21,7 @@ type Names struct {
 	suffixes []string // with their leading dot
 }
 
-// ParseNames reads a list such as "pypi.org, *.pythonhosted.org". An entry is a name, or "*." or "." and a name, which is every name below that one but not the name itself.
+// ParseNames reads a list such as "index.example, *.wheels.example". An entry is a name, or "*." or "." and a name, which is every name below that one but not the name itself.
 // "*" alone lets every name pass; "none" alone lets none.
 func ParseNames(text string) (Names, error) {
 	entries := fields(text)
@@ -45,7 +45,7 @@ func ParseNames(text string) (Names, error) {
 		}
 		name, ok := CleanName(name)
 		if !ok || !strings.Contains(name, ".") {
-			return Names{}, fmt.Errorf("%q is no name such as pypi.org or .pythonhosted.org", e)
+			return Names{}, fmt.Errorf("%q is no name such as index.example or .wheels.example", e)
 		}
 		if below {
 			n.suffixes = append(n.suffixes, "."+name)

@@ -50,7 +50,7 @@ func TestAttackOutsideOfASandboxedSession(t *testing.T) {
 		t.Error("the guest is told of an outside")
 	}
 	l.s.SetNames(egress.Names{}) // has no effect
-	if l.s.Names().Allow("pypi.org") {
+	if l.s.Names().Allow("index.example") {
 		t.Error("a session without an outside has names")
 	}
 }
@@ -76,12 +76,12 @@ func TestAttackRebindingName(t *testing.T) {
 
 func TestAttackDNSTunnelThroughAList(t *testing.T) {
 	asked := 0
-	l := outsideLab(t, "pypi.org *.pythonhosted.org", nil)
+	l := outsideLab(t, "index.example *.wheels.example", nil)
 	l.n.o.Resolve = func(context.Context, string) ([]netip.Addr, error) {
 		asked++
 		return []netip.Addr{netip.MustParseAddr("8.8.8.8")}, nil
 	}
-	for _, name := range []string{"secret.tunnel.test", strings.Repeat("x", 63) + ".tunnel.test", "pypi.org.tunnel.test", "x.pypi.org", "0x7f.1", "example.amazonaws.com", "amazonaws.com"} {
+	for _, name := range []string{"secret.tunnel.test", strings.Repeat("x", 63) + ".tunnel.test", "index.example.tunnel.test", "x.index.example", "0x7f.1", "example.amazonaws.com", "amazonaws.com"} {
 		if code, all := l.resolveA(name); code != dnsmessage.RCodeNameError || all != nil {
 			t.Errorf("%s: %v %v", name, code, all)
 		}
@@ -96,7 +96,7 @@ func TestAttackDNSTunnelThroughAList(t *testing.T) {
 	if asked > 0 {
 		t.Errorf("%d names left the host", asked)
 	}
-	if _, all := l.resolveA("files.pythonhosted.org"); asked != 1 || len(all) != 1 {
+	if _, all := l.resolveA("files.wheels.example"); asked != 1 || len(all) != 1 {
 		t.Errorf("%d %v", asked, all)
 	}
 }

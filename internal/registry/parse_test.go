@@ -53,7 +53,7 @@ func TestParseImage(t *testing.T) {
 		{host + "/agent:v1@" + someDigest, "agent", "v1", someDigest, true},
 		{"127.0.0.1:4566/agent:v1", "agent", "v1", "", true},
 		{"127.0.0.1:4567/agent:v1", "", "", "", false},
-		{"docker.io/library/debian", "", "", "", false},
+		{"registry.example/library/debian", "", "", "", false},
 		{host, "", "", "", false},
 		{host + "/", "", "", "", false},
 		{host + "/../x", "", "", "", false},

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
-	"time"
 
 	"github.com/sunaba-dev/sunaba/internal/agentruntime"
 	"github.com/sunaba-dev/sunaba/internal/fault"
@@ -229,22 +228,4 @@ func (db *DB) ChangeRuntimeTags(ctx context.Context, s agentruntime.Scope, id st
 		_, err = tx.ExecContext(ctx, "UPDATE runtimes SET tags = ? WHERE seq = ?", marshal(r.Tags), seq)
 		return err
 	})
-}
-
-// SaveRuntimeAnswer implements agentruntime.Store.
-func (db *DB) SaveRuntimeAnswer(ctx context.Context, k agentruntime.TokenKey, parameters, answer string, at time.Time) error {
-	_, err := db.write.ExecContext(ctx,
-		"INSERT INTO client_tokens (account, region, operation, token, parameters, answer, created_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-		k.Account, k.Region, k.Operation, k.Token, parameters, answer, micros(at))
-	return err
-}
-
-// RuntimeAnswer implements agentruntime.Store.
-func (db *DB) RuntimeAnswer(ctx context.Context, k agentruntime.TokenKey) (parameters, answer string, found bool, err error) {
-	err = db.read.QueryRowContext(ctx, "SELECT parameters, answer FROM client_tokens WHERE account = ? AND region = ? AND operation = ? AND token = ?",
-		k.Account, k.Region, k.Operation, k.Token).Scan(&parameters, &answer)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", "", false, nil
-	}
-	return parameters, answer, err == nil, err
 }

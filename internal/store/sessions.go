@@ -9,6 +9,7 @@ import (
 
 	"github.com/sunaba-dev/sunaba/internal/codeinterpreter"
 	"github.com/sunaba-dev/sunaba/internal/fault"
+	"github.com/sunaba-dev/sunaba/internal/idempotency"
 )
 
 const sessionColumns = "seq, account, region, id, interpreter, name, timeout, status, reason, created_at, updated_at"
@@ -111,16 +112,16 @@ func (db *DB) ForgetSessions(ctx context.Context, before time.Time) error {
 	})
 }
 
-// Remember implements codeinterpreter.Store.
-func (db *DB) Remember(ctx context.Context, k codeinterpreter.TokenKey, parameters, answer string, at time.Time) error {
+// Remember implements idempotency.Store.
+func (db *DB) Remember(ctx context.Context, k idempotency.Key, parameters, answer string, at time.Time) error {
 	_, err := db.write.ExecContext(ctx,
 		"INSERT INTO client_tokens (account, region, operation, token, parameters, answer, created_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		k.Account, k.Region, k.Operation, k.Token, parameters, answer, micros(at))
 	return err
 }
 
-// Recall implements codeinterpreter.Store.
-func (db *DB) Recall(ctx context.Context, k codeinterpreter.TokenKey) (parameters, answer string, found bool, err error) {
+// Recall implements idempotency.Store.
+func (db *DB) Recall(ctx context.Context, k idempotency.Key) (parameters, answer string, found bool, err error) {
 	err = db.read.QueryRowContext(ctx, "SELECT parameters, answer FROM client_tokens WHERE account = ? AND region = ? AND operation = ? AND token = ?",
 		k.Account, k.Region, k.Operation, k.Token).Scan(&parameters, &answer)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sunaba-dev/sunaba/internal/codeinterpreter"
 	"github.com/sunaba-dev/sunaba/internal/fault"
+	"github.com/sunaba-dev/sunaba/internal/idempotency"
 	"github.com/sunaba-dev/sunaba/internal/store"
 )
 
@@ -219,7 +220,7 @@ func TestOldSessionsAndTokensAreForgotten(t *testing.T) {
 	for _, id := range []string{"OLD", "NEW", "LIVE"} {
 		must(t, db.CreateSession(ctx, session(codeinterpreter.ManagedID, id, old), 10))
 	}
-	key := codeinterpreter.TokenKey{Scope: scope, Operation: "Op", Token: "t"}
+	key := idempotency.Key{Account: scope.Account, Region: scope.Region, Operation: "Op", Token: "t"}
 	must(t, db.Remember(ctx, key, "p", "a", old))
 	must(t, db.Remember(ctx, key, "other", "other", time.Now())) // the first answer stands
 	if p, a, found, err := db.Recall(ctx, key); err != nil || !found || p != "p" || a != "a" {

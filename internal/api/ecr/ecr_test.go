@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sunaba-dev/sunaba/internal/api/apitest"
 	"github.com/sunaba-dev/sunaba/internal/api/ecr"
 	"github.com/sunaba-dev/sunaba/internal/iam"
 	"github.com/sunaba-dev/sunaba/internal/registry"
@@ -121,24 +122,7 @@ func at(v any, path ...any) any {
 
 func (c *client) user(name, policy string) iam.Principal {
 	c.t.Helper()
-	r := iam.Ref{Account: account, Kind: iam.User, Name: name}
-	if _, err := c.iam.Create(c.t.Context(), iam.NewEntity{Ref: r}); err != nil {
-		c.t.Fatal(err)
-	}
-	if policy != "" {
-		if err := c.iam.PutInline(c.t.Context(), r, "p", policy); err != nil {
-			c.t.Fatal(err)
-		}
-	}
-	k, err := c.iam.CreateAccessKey(c.t.Context(), r)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	_, p, _, err := c.iam.Key(c.t.Context(), k.ID, "")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return p
+	return apitest.User(c.t, c.iam, account, name, policy)
 }
 
 func TestRepositories(t *testing.T) {

@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,6 +19,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
+	"github.com/sunaba-dev/sunaba/internal/api/apitest"
 	api "github.com/sunaba-dev/sunaba/internal/api/secretsmanager"
 	"github.com/sunaba-dev/sunaba/internal/iam"
 	"github.com/sunaba-dev/sunaba/internal/sealed"
@@ -31,20 +30,17 @@ import (
 
 const (
 	account = "111122223333"
-	region  = "us-west-2"
+	region  = apitest.Region
 	token1  = "11111111-1111-1111-1111-111111111111"
 	token2  = "22222222-2222-2222-2222-222222222222"
 )
 
 // client calls the service in this process: raw, or as the transport of an AWS SDK.
 type client struct {
-	t    *testing.T
-	wire *wire.Service
-	iam  *iam.Service
-	db   *store.DB
-	who  iam.Principal
-	now  time.Time
-	logs bytes.Buffer // what the domain logged, and what the handlers returned for the log
+	*apitest.Client
+	iam *iam.Service
+	db  *store.DB
+	now time.Time
 }
 
 func newClient(t *testing.T) *client {
@@ -58,67 +54,36 @@ func newClient(t *testing.T) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{t: t, db: db, iam: iam.New(iam.Options{Store: db}), who: iam.RootOf(account), now: time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)}
-	s := secrets.New(secrets.Options{Store: db, Seal: key, Log: slog.New(slog.NewTextHandler(&c.logs, nil)), Now: func() time.Time { return c.now }})
-	c.wire = (&api.API{Secrets: s, CheckPolicy: c.iam.CheckResourcePolicy, Authorize: func(ctx context.Context, action string, t wire.Target, policy []byte) error {
+	c := &client{Client: &apitest.Client{T: t, Who: iam.RootOf(account)}, db: db, iam: iam.New(iam.Options{Store: db}), now: time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)}
+	s := secrets.New(secrets.Options{Store: db, Seal: key, Log: slog.New(slog.NewTextHandler(&c.Logs, nil)), Now: func() time.Time { return c.now }})
+	c.Wire = (&api.API{Secrets: s, CheckPolicy: c.iam.CheckResourcePolicy, Authorize: func(ctx context.Context, action string, t wire.Target, policy []byte) error {
 		return c.iam.Authorize(ctx, iam.Request{Principal: iam.PrincipalOf(ctx), Action: action, Resource: t.Resource, Context: t.Context, ResourcePolicy: policy})
 	}}).Service()
 	return c
 }
 
-// Do implements aws.HTTPClient.
-func (c *client) Do(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	ctx := wire.WithRequest(r.Context(), &wire.Request{ID: "id", Account: c.who.Account, Principal: c.who.ARN, Region: region})
-	w := httptest.NewRecorder()
-	w.Header().Set("X-Amzn-Requestid", "id") // as the server does
-	if err := c.wire.Handle(w, r.WithContext(iam.WithPrincipal(ctx, c.who)), body); err != nil {
-		fmt.Fprintf(&c.logs, "%v %+v %#v\n", err, err, err)
-	}
-	return w.Result(), nil
-}
-
 func (c *client) sdk() *sdk.Client {
-	return sdk.New(sdk.Options{Region: region, BaseEndpoint: aws.String("http://localhost"), HTTPClient: c, Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret", ""), RetryMaxAttempts: 1})
-}
-
-// call posts a JSON document.
-func (c *client) call(operation, body string) (status int, answer string) {
-	c.t.Helper()
-	r := httptest.NewRequestWithContext(c.t.Context(), http.MethodPost, "/", strings.NewReader(body))
-	r.Header.Set("X-Amz-Target", "secretsmanager."+operation)
-	w, err := c.Do(r)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	b, err := io.ReadAll(w.Body)
-	if err != nil || w.Header.Get("Content-Type") != "application/x-amz-json-1.1" || !json.Valid(b) {
-		c.t.Errorf("%s: %v %v %s", operation, err, w.Header, b)
-	}
-	return w.StatusCode, string(b)
+	return sdk.New(sdk.Options{Region: region, BaseEndpoint: aws.String("http://localhost"), HTTPClient: c.Client, Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret", ""), RetryMaxAttempts: 1})
 }
 
 func (c *client) ok(operation, body string) map[string]any {
-	c.t.Helper()
-	status, answer := c.call(operation, body)
+	c.T.Helper()
+	status, answer := c.Call(operation, body)
 	if status != http.StatusOK {
-		c.t.Fatalf("%s: %d %s", operation, status, answer)
+		c.T.Fatalf("%s: %d %s", operation, status, answer)
 	}
 	var out map[string]any
 	if err := json.Unmarshal([]byte(answer), &out); err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
 	return out
 }
 
 func (c *client) fails(status int, code, message, operation, body string) {
-	c.t.Helper()
-	got, answer := c.call(operation, body)
+	c.T.Helper()
+	got, answer := c.Call(operation, body)
 	if got != status || !strings.Contains(answer, `"__type":"`+code+`"`) || !strings.Contains(answer, message) {
-		c.t.Errorf("%s: %d %s, want %d %s %q", operation, got, answer, status, code, message)
+		c.T.Errorf("%s: %d %s, want %d %s %q", operation, got, answer, status, code, message)
 	}
 }
 
@@ -314,24 +279,8 @@ func TestBadRequests(t *testing.T) {
 
 // user makes a user with a policy, and makes it the caller.
 func (c *client) user(name, policy string) iam.Principal {
-	c.t.Helper()
-	r := iam.Ref{Account: account, Kind: iam.User, Name: name}
-	_, err := c.iam.Create(c.t.Context(), iam.NewEntity{Ref: r})
-	if err == nil && policy != "" {
-		err = c.iam.PutInline(c.t.Context(), r, "p", policy)
-	}
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	k, err := c.iam.CreateAccessKey(c.t.Context(), r)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	_, p, _, err := c.iam.Key(c.t.Context(), k.ID, "")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return p
+	c.T.Helper()
+	return apitest.User(c.T, c.iam, account, name, policy)
 }
 
 func TestAuthorization(t *testing.T) {
@@ -347,7 +296,7 @@ func TestAuthorization(t *testing.T) {
 		{"Effect":"Allow","Action":"secretsmanager:TagResource","Resource":"*","Condition":{"ForAllValues:StringEquals":{"aws:TagKeys":["team"]}}}]}`)
 	stranger := c.user("stranger", "")
 	const denied = "is not authorized to perform: secretsmanager:"
-	c.who = reader
+	c.Who = reader
 	c.ok("GetSecretValue", `{"SecretId":"prod/db"}`)
 	c.ok("GetSecretValue", `{"SecretId":"prod/db","VersionStage":"AWSCURRENT"}`)
 	c.ok("DescribeSecret", `{"SecretId":"dev/db"}`)
@@ -376,20 +325,20 @@ func TestAuthorization(t *testing.T) {
 	c.fails(http.StatusForbidden, "AccessDeniedException", denied+"DescribeSecret", "DescribeSecret", `{"SecretId":"mine/c"}`)
 
 	// A resource policy grants, within the account alone, and denies whatever else allows.
-	c.who = iam.RootOf(account)
+	c.Who = iam.RootOf(account)
 	c.ok("PutResourcePolicy", `{"SecretId":"prod/db","ResourcePolicy":"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\"`+stranger.ARN+
 		`\"},\"Action\":\"secretsmanager:GetSecretValue\",\"Resource\":\"*\"},{\"Effect\":\"Deny\",\"Principal\":{\"AWS\":\"`+reader.ARN+`\"},\"Action\":\"*\",\"Resource\":\"*\"}]}"}`)
-	c.who = stranger
+	c.Who = stranger
 	c.ok("GetSecretValue", `{"SecretId":"prod/db"}`)
 	c.fails(http.StatusForbidden, "AccessDeniedException", denied, "DescribeSecret", `{"SecretId":"prod/db"}`)
-	c.who = reader
+	c.Who = reader
 	c.fails(http.StatusForbidden, "AccessDeniedException", "with an explicit deny in a resource-based policy", "GetSecretValue", `{"SecretId":"prod/db"}`)
 }
 
 func TestAttackSecretOfAnotherAccountByARN(t *testing.T) {
 	c := newClient(t)
 	arn := c.ok("CreateSecret", `{"Name":"s","SecretString":"one"}`)["ARN"].(string)
-	c.who = iam.RootOf("444455556666")
+	c.Who = iam.RootOf("444455556666")
 	c.fails(http.StatusBadRequest, "ResourceNotFoundException", "", "GetSecretValue", `{"SecretId":"s"}`)
 	for _, id := range []string{arn, strings.TrimSuffix(arn, arn[len(arn)-7:])} {
 		c.fails(http.StatusForbidden, "AccessDeniedException", "", "GetSecretValue", `{"SecretId":"`+id+`"}`)
@@ -422,7 +371,7 @@ func TestNoSecretEverInALogOrAnError(t *testing.T) {
 		{"UpdateSecret", `{"SecretId":"none","SecretString":"` + hidden + `"}`},
 		{"UpdateSecret", `{"SecretId":"s","SecretString":"` + hidden + `2","ClientRequestToken":"` + token1 + `"}`},
 	} {
-		status, answer := c.call(r.operation, r.body)
+		status, answer := c.Call(r.operation, r.body)
 		if status == http.StatusOK {
 			t.Errorf("%s %.60s was taken", r.operation, r.body)
 		}
@@ -446,13 +395,13 @@ func TestNoSecretEverInALogOrAnError(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	_, answer := c.call("GetSecretValue", `{"SecretId":"s"}`)
+	_, answer := c.Call("GetSecretValue", `{"SecretId":"s"}`)
 	answers.WriteString(answer)
 	if !strings.Contains(answer, "DecryptionFailure") {
 		t.Error(answer)
 	}
 	for _, form := range []string{"hunter2", base64[:12]} {
-		for name, text := range map[string]string{"an answer": answers.String(), "the log": c.logs.String()} {
+		for name, text := range map[string]string{"an answer": answers.String(), "the log": c.Logs.String()} {
 			if i := strings.Index(text, form); i >= 0 {
 				t.Errorf("a secret shows in %s: ...%s", name, text[max(0, i-200):min(len(text), i+40)])
 			}

@@ -1,14 +1,10 @@
 package ssm_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +16,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
+	"github.com/sunaba-dev/sunaba/internal/api/apitest"
 	api "github.com/sunaba-dev/sunaba/internal/api/ssm"
 	"github.com/sunaba-dev/sunaba/internal/iam"
 	"github.com/sunaba-dev/sunaba/internal/parameters"
@@ -30,16 +27,13 @@ import (
 
 const (
 	account = "111122223333"
-	region  = "us-west-2"
+	region  = apitest.Region
 )
 
 // client calls the service in this process: raw, or as the transport of an AWS SDK.
 type client struct {
-	t    *testing.T
-	wire *wire.Service
-	iam  *iam.Service
-	who  iam.Principal
-	logs bytes.Buffer // what the handlers returned for the log
+	*apitest.Client
+	iam *iam.Service
 }
 
 func newClient(t *testing.T) *client {
@@ -53,63 +47,32 @@ func newClient(t *testing.T) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{t: t, iam: iam.New(iam.Options{Store: db}), who: iam.RootOf(account)}
+	c := &client{Client: &apitest.Client{T: t, Who: iam.RootOf(account)}, iam: iam.New(iam.Options{Store: db})}
 	s := parameters.New(parameters.Options{Store: db, Seal: key, Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC) }})
-	c.wire = (&api.API{Parameters: s, Authorize: func(ctx context.Context, action string, t wire.Target) error {
+	c.Wire = (&api.API{Parameters: s, Authorize: func(ctx context.Context, action string, t wire.Target) error {
 		return c.iam.Authorize(ctx, iam.Request{Principal: iam.PrincipalOf(ctx), Action: action, Resource: t.Resource, Context: t.Context})
 	}}).Service()
 	return c
 }
 
-// Do implements aws.HTTPClient.
-func (c *client) Do(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	ctx := wire.WithRequest(r.Context(), &wire.Request{ID: "id", Account: c.who.Account, Principal: c.who.ARN, Region: region})
-	w := httptest.NewRecorder()
-	w.Header().Set("X-Amzn-Requestid", "id") // as the server does
-	if err := c.wire.Handle(w, r.WithContext(iam.WithPrincipal(ctx, c.who)), body); err != nil {
-		fmt.Fprintf(&c.logs, "%v %+v %#v\n", err, err, err)
-	}
-	return w.Result(), nil
-}
-
 func (c *client) sdk() *sdk.Client {
-	return sdk.New(sdk.Options{Region: region, BaseEndpoint: aws.String("http://localhost"), HTTPClient: c, Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret", ""), RetryMaxAttempts: 1})
-}
-
-// call posts a JSON document.
-func (c *client) call(operation, body string) (status int, answer string) {
-	c.t.Helper()
-	r := httptest.NewRequestWithContext(c.t.Context(), http.MethodPost, "/", strings.NewReader(body))
-	r.Header.Set("X-Amz-Target", "AmazonSSM."+operation)
-	w, err := c.Do(r)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	b, err := io.ReadAll(w.Body)
-	if err != nil || w.Header.Get("Content-Type") != "application/x-amz-json-1.1" || !json.Valid(b) {
-		c.t.Errorf("%s: %v %v %s", operation, err, w.Header, b)
-	}
-	return w.StatusCode, string(b)
+	return sdk.New(sdk.Options{Region: region, BaseEndpoint: aws.String("http://localhost"), HTTPClient: c.Client, Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret", ""), RetryMaxAttempts: 1})
 }
 
 func (c *client) ok(operation, body string) string {
-	c.t.Helper()
-	status, answer := c.call(operation, body)
+	c.T.Helper()
+	status, answer := c.Call(operation, body)
 	if status != http.StatusOK {
-		c.t.Fatalf("%s: %d %s", operation, status, answer)
+		c.T.Fatalf("%s: %d %s", operation, status, answer)
 	}
 	return answer
 }
 
 func (c *client) fails(status int, code, message, operation, body string) {
-	c.t.Helper()
-	got, answer := c.call(operation, body)
+	c.T.Helper()
+	got, answer := c.Call(operation, body)
 	if got != status || !strings.Contains(answer, `"__type":"`+code+`"`) || !strings.Contains(answer, message) {
-		c.t.Errorf("%s: %d %s, want %d %s %q", operation, got, answer, status, code, message)
+		c.T.Errorf("%s: %d %s, want %d %s %q", operation, got, answer, status, code, message)
 	}
 }
 
@@ -284,24 +247,8 @@ func TestBadRequests(t *testing.T) {
 
 // user makes a user with a policy.
 func (c *client) user(name, policy string) iam.Principal {
-	c.t.Helper()
-	r := iam.Ref{Account: account, Kind: iam.User, Name: name}
-	_, err := c.iam.Create(c.t.Context(), iam.NewEntity{Ref: r})
-	if err == nil {
-		err = c.iam.PutInline(c.t.Context(), r, "p", policy)
-	}
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	k, err := c.iam.CreateAccessKey(c.t.Context(), r)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	_, p, _, err := c.iam.Key(c.t.Context(), k.ID, "")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return p
+	c.T.Helper()
+	return apitest.User(c.T, c.iam, account, name, policy)
 }
 
 func TestAuthorization(t *testing.T) {
@@ -309,7 +256,7 @@ func TestAuthorization(t *testing.T) {
 	for _, name := range []string{"/app/a", "/app/b", "/other", "plain"} {
 		c.ok("PutParameter", `{"Name":"`+name+`","Value":"one","Type":"String","Tags":[{"Key":"team","Value":"red"}]}`)
 	}
-	c.who = c.user("reader", `{"Version":"2012-10-17","Statement":[
+	c.Who = c.user("reader", `{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":["ssm:GetParameter","ssm:GetParameters","ssm:DeleteParameters","ssm:GetParametersByPath"],"Resource":"arn:aws:ssm:us-west-2:111122223333:parameter/app*"},
 		{"Effect":"Allow","Action":"ssm:GetParameterHistory","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"red"}}},
 		{"Effect":"Allow","Action":"ssm:PutParameter","Resource":"arn:aws:ssm:us-west-2:111122223333:parameter/app/*","Condition":{"StringEquals":{"ssm:Overwrite":"false"}}},
@@ -335,7 +282,7 @@ func TestAuthorization(t *testing.T) {
 		c.fails(http.StatusForbidden, "AccessDeniedException", denied+r.operation, r.operation, r.body)
 	}
 	c.fails(http.StatusForbidden, "AccessDeniedException", denied+"AddTagsToResource", "PutParameter", `{"Name":"/app/tagged","Value":"x","Type":"String","Tags":[{"Key":"a","Value":"b"}]}`)
-	c.who = iam.RootOf(account)
+	c.Who = iam.RootOf(account)
 	if got := c.ok("GetParameters", `{"Names":["/app/a","/other","/app/tagged"]}`); strings.Count(got, `"Value":"one"`) != 2 || !strings.Contains(got, `"InvalidParameters":["/app/tagged"]`) {
 		t.Error("a denied request did something:", got)
 	}
@@ -344,7 +291,7 @@ func TestAuthorization(t *testing.T) {
 func TestAttackParameterOfAnotherAccountByARN(t *testing.T) {
 	c := newClient(t)
 	c.ok("PutParameter", `{"Name":"/x","Value":"one","Type":"String"}`)
-	c.who = iam.RootOf("444455556666")
+	c.Who = iam.RootOf("444455556666")
 	const arn = "arn:aws:ssm:us-west-2:111122223333:parameter/x"
 	c.fails(http.StatusForbidden, "AccessDeniedException", arn, "GetParameter", `{"Name":"`+arn+`"}`)
 	c.fails(http.StatusForbidden, "AccessDeniedException", arn, "GetParameters", `{"Names":["/mine","`+arn+`"]}`)
@@ -374,14 +321,14 @@ func TestNoSecretEverInALogOrAnError(t *testing.T) {
 		`"Name":"/y","Type":"SecureString","Value":"` + hidden,
 		`"Name":"/y","Type":"SecureString","Value":"` + hidden + `","Policies":"[{\"Type\":\"Expiration\"}]"`,
 	} {
-		status, answer := c.call("PutParameter", `{`+members+`}`)
+		status, answer := c.Call("PutParameter", `{`+members+`}`)
 		if status == http.StatusOK {
 			t.Errorf("%.80s was taken", members)
 		}
 		answers.WriteString(answer + "\n")
 	}
 	answers.WriteString(c.ok("GetParameter", `{"Name":"/x"}`) + c.ok("GetParameterHistory", `{"Name":"/x"}`) + c.ok("DescribeParameters", `{}`) + c.ok("GetParametersByPath", `{"Path":"/"}`))
-	for name, text := range map[string]string{"an answer": answers.String(), "the log": c.logs.String()} {
+	for name, text := range map[string]string{"an answer": answers.String(), "the log": c.Logs.String()} {
 		if i := strings.Index(text, "hunter2"); i >= 0 {
 			t.Errorf("a secret shows in %s: ...%s", name, text[max(0, i-200):min(len(text), i+40)])
 		}

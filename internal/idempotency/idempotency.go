@@ -1,4 +1,5 @@
-package codeinterpreter
+// Package idempotency makes a request that carries a client token happen once, as AWS does: repeated, it gets the first answer.
+package idempotency
 
 import (
 	"context"
@@ -11,14 +12,37 @@ import (
 	"github.com/sunaba-dev/sunaba/internal/fault"
 )
 
-// once runs make at most once per client token: a repeated token with the same parameters gets the first answer, one with other parameters a ValidationException.
-// Concurrent requests with one token wait for the first. Without a token, make just runs.
-func once[P, A any](ctx context.Context, s *Service, k TokenKey, parameters P, run func() (A, error)) (A, error) {
+// Key is what makes a client token unique.
+type Key struct {
+	Account, Region string
+	Operation       string
+	Token           string // "" for a request without one
+}
+
+// Store keeps the answers.
+type Store interface {
+	// Remember keeps the answer to a client token, unless there is one; Recall returns it, with the hash of the parameters it was given with.
+	Remember(ctx context.Context, k Key, parameters, answer string, at time.Time) error
+	Recall(ctx context.Context, k Key) (parameters, answer string, found bool, err error)
+}
+
+// Tokens are the client tokens of a service.
+type Tokens struct {
+	store Store
+	turns keyedMutex
+}
+
+// New returns tokens whose answers are kept in store.
+func New(store Store) *Tokens { return &Tokens{store: store} }
+
+// Once runs run at most once per client token: a repeated token with the same parameters gets the first answer, one with other parameters a ValidationException.
+// Concurrent requests with one token wait for the first. Without a token, run just runs.
+func Once[P, A any](ctx context.Context, t *Tokens, k Key, parameters P, run func() (A, error)) (A, error) {
 	var answer A
 	if k.Token == "" {
 		return run()
 	}
-	unlock, err := s.tokens.lock(ctx, k)
+	unlock, err := t.turns.lock(ctx, k)
 	if err != nil {
 		return answer, err
 	}
@@ -27,7 +51,7 @@ func once[P, A any](ctx context.Context, s *Service, k TokenKey, parameters P, r
 	if err != nil {
 		return answer, err
 	}
-	had, saved, found, err := s.o.Store.Recall(ctx, k)
+	had, saved, found, err := t.store.Recall(ctx, k)
 	if err != nil {
 		return answer, err
 	}
@@ -46,7 +70,7 @@ func once[P, A any](ctx context.Context, s *Service, k TokenKey, parameters P, r
 	if err != nil {
 		return answer, err
 	}
-	return answer, s.o.Store.Remember(ctx, k, hash, string(text), time.Now())
+	return answer, t.store.Remember(ctx, k, hash, string(text), time.Now())
 }
 
 func hashOf(v any) (string, error) {
@@ -61,7 +85,7 @@ func hashOf(v any) (string, error) {
 // keyedMutex is a mutex per key that exists only while someone holds or wants it.
 type keyedMutex struct {
 	mu    sync.Mutex
-	locks map[TokenKey]*keyedLock
+	locks map[Key]*keyedLock
 }
 
 type keyedLock struct {
@@ -69,10 +93,10 @@ type keyedLock struct {
 	users int
 }
 
-func (m *keyedMutex) lock(ctx context.Context, k TokenKey) (unlock func(), err error) {
+func (m *keyedMutex) lock(ctx context.Context, k Key) (unlock func(), err error) {
 	m.mu.Lock()
 	if m.locks == nil {
-		m.locks = map[TokenKey]*keyedLock{}
+		m.locks = map[Key]*keyedLock{}
 	}
 	l := m.locks[k]
 	if l == nil {
