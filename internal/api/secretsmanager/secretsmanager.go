@@ -29,40 +29,30 @@ func (a *API) Service() *wire.Service {
 		Name:         "secretsmanager",
 		Protocol:     wire.AWSJSON,
 		TargetPrefix: "secretsmanager",
+		Statuses:     map[fault.Code]int{secrets.NotFound: http.StatusBadRequest}, // other services answer theirs with 404 (recorded answers of AWS)
 		Operations: []wire.Operation{
-			wire.On(op("CreateSecret", a.createSecret), a.onCreate),
-			wire.On(op("GetSecretValue", a.getSecretValue), a.onGetValue),
-			wire.On(op("PutSecretValue", a.putSecretValue), a.onPutValue),
-			wire.On(op("UpdateSecret", a.updateSecret), a.onUpdate),
-			wire.On(op("UpdateSecretVersionStage", a.updateSecretVersionStage), a.onStage),
-			wire.On(op("DescribeSecret", a.describeSecret), a.onDescribe),
-			wire.On(op("ListSecrets", a.listSecrets), onAny[listSecretsInput]),
-			wire.On(op("ListSecretVersionIds", a.listSecretVersionIDs), a.onVersions),
-			wire.On(op("DeleteSecret", a.deleteSecret), a.onDelete),
-			wire.On(op("RestoreSecret", a.restoreSecret), a.onRestore),
-			wire.On(op("TagResource", a.tagResource), a.onTag),
-			wire.On(op("UntagResource", a.untagResource), a.onUntag),
-			wire.On(op("GetRandomPassword", getRandomPassword), onAny[getRandomPasswordInput]),
-			wire.On(op("GetResourcePolicy", a.getResourcePolicy), a.onGetPolicy),
-			wire.On(op("PutResourcePolicy", a.putResourcePolicy), a.onPutPolicy),
-			wire.On(op("DeleteResourcePolicy", a.deleteResourcePolicy), a.onDeletePolicy),
+			wire.On(wire.Op("CreateSecret", "", a.createSecret), a.onCreate),
+			wire.On(wire.Op("GetSecretValue", "", a.getSecretValue), a.onGetValue),
+			wire.On(wire.Op("PutSecretValue", "", a.putSecretValue), a.onPutValue),
+			wire.On(wire.Op("UpdateSecret", "", a.updateSecret), a.onUpdate),
+			wire.On(wire.Op("UpdateSecretVersionStage", "", a.updateSecretVersionStage), a.onStage),
+			wire.On(wire.Op("DescribeSecret", "", a.describeSecret), a.onDescribe),
+			wire.On(wire.Op("ListSecrets", "", a.listSecrets), onAny[listSecretsInput]),
+			wire.On(wire.Op("ListSecretVersionIds", "", a.listSecretVersionIDs), a.onVersions),
+			wire.On(wire.Op("DeleteSecret", "", a.deleteSecret), a.onDelete),
+			wire.On(wire.Op("RestoreSecret", "", a.restoreSecret), a.onRestore),
+			wire.On(wire.Op("TagResource", "", a.tagResource), a.onTag),
+			wire.On(wire.Op("UntagResource", "", a.untagResource), a.onUntag),
+			wire.On(wire.Op("GetRandomPassword", "", getRandomPassword), onAny[getRandomPasswordInput]),
+			wire.On(wire.Op("GetResourcePolicy", "", a.getResourcePolicy), a.onGetPolicy),
+			wire.On(wire.Op("PutResourcePolicy", "", a.putResourcePolicy), a.onPutPolicy),
+			wire.On(wire.Op("DeleteResourcePolicy", "", a.deleteResourcePolicy), a.onDeletePolicy),
 		},
 	}
 	if a.Authorize != nil {
 		s.Authorize = a.authorize
 	}
 	return s
-}
-
-// op declares an operation. The service's exceptions are all answered with 400, those that other services answer with 404 too (recorded answers of AWS).
-func op[I, O any](name string, handle func(context.Context, *I) (*O, error)) wire.Operation {
-	return wire.Op(name, "", func(ctx context.Context, in *I) (*O, error) {
-		out, err := handle(ctx, in)
-		if fault.Is(err, secrets.NotFound) {
-			err = wire.AtStatus(err, http.StatusBadRequest)
-		}
-		return out, err
-	})
 }
 
 // authorize decides with the resource policy of the secret that is acted on.

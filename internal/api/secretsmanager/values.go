@@ -71,26 +71,11 @@ func (a *API) createSecret(ctx context.Context, in *createSecretInput) (*secretO
 	if err != nil {
 		return nil, err
 	}
-	if err := a.mayTag(ctx, in, tags); err != nil {
-		return nil, err
-	}
 	x, version, err := a.Secrets.Create(ctx, secrets.NewSecret{Scope: scope(ctx), Name: in.Name, Token: string(in.Token), Description: in.Description, KMSKeyID: in.KMSKeyID, Type: in.Type, Tags: tags, Value: v})
 	return &secretOutput{x.ARN(), x.Name, version}, err
 }
 
-// mayTag asks for the action that tags of a new secret need besides.
-func (a *API) mayTag(ctx context.Context, in *createSecretInput, tags map[string]string) error {
-	if len(tags) == 0 || a.Authorize == nil {
-		return nil
-	}
-	t, err := a.onCreate(ctx, in)
-	if err != nil {
-		return err
-	}
-	return a.authorize(ctx, "secretsmanager:TagResource", t)
-}
-
-// onCreate is a secret that has no suffix yet.
+// onCreate is a secret that has no suffix yet. Its tags need an action of their own.
 func (a *API) onCreate(ctx context.Context, in *createSecretInput) (wire.Target, error) {
 	tags, err := tagsToDomain(in.Tags)
 	if err != nil {
@@ -107,7 +92,11 @@ func (a *API) onCreate(ctx context.Context, in *createSecretInput) (wire.Target,
 	if in.Type != "" {
 		keys["secretsmanager:Type"] = []string{in.Type}
 	}
-	return wire.Target{Resource: secrets.ResourceOf(scope(ctx), in.Name), Context: keys}, nil
+	t := wire.Target{Resource: secrets.ResourceOf(scope(ctx), in.Name), Context: keys}
+	if len(tags) > 0 {
+		t = t.Needing("secretsmanager:TagResource")
+	}
+	return t, nil
 }
 
 type getSecretValueInput struct {

@@ -34,34 +34,24 @@ func (a *API) putParameter(ctx context.Context, in *putParameterInput) (*putPara
 	if err != nil {
 		return nil, err
 	}
-	if err := a.mayTag(ctx, in); err != nil {
-		return nil, err
-	}
 	v, err := a.Parameters.Put(ctx, parameters.Put{Scope: scope(ctx), Name: string(in.Name), Value: in.Value, Type: parameters.Type(in.Type), KeyID: in.KeyID, Description: in.Description,
 		AllowedPattern: in.AllowedPattern, DataType: in.DataType, Tier: parameters.Tier(in.Tier), Policies: in.Policies, Tags: tags, Overwrite: in.Overwrite != nil && *in.Overwrite,
 		By: wire.RequestOf(ctx).Principal})
 	return &putParameterOutput{v.Number, string(v.Tier)}, err
 }
 
-// mayTag asks for the action that tags of a new parameter need besides.
-func (a *API) mayTag(ctx context.Context, in *putParameterInput) error {
-	if len(in.Tags) == 0 || a.Authorize == nil {
-		return nil
-	}
-	t, err := a.onPut(ctx, in)
-	if err != nil {
-		return err
-	}
-	return a.Authorize(ctx, "ssm:AddTagsToResource", t)
-}
-
+// onPut: the tags of a new parameter need an action of their own.
 func (a *API) onPut(ctx context.Context, in *putParameterInput) (wire.Target, error) {
 	keys := requestTags(in.Tags)
 	keys["ssm:Overwrite"] = []string{strconv.FormatBool(in.Overwrite != nil && *in.Overwrite)}
 	if in.Policies != "" {
 		keys["ssm:Policies"] = []string{in.Policies}
 	}
-	return a.parameter(ctx, in.Name, keys)
+	t, err := a.parameter(ctx, in.Name, keys)
+	if err == nil && len(in.Tags) > 0 {
+		t = t.Needing("ssm:AddTagsToResource")
+	}
+	return t, err
 }
 
 type getParameterInput struct {
@@ -103,9 +93,6 @@ type getParametersOutput struct {
 
 // getParameters lists what is not there, versions and labels included, as invalid. A name that occurs twice is answered once.
 func (a *API) getParameters(ctx context.Context, in *getParametersInput) (*getParametersOutput, error) {
-	if err := a.others(ctx, "ssm:GetParameters", in.Names); err != nil {
-		return nil, err
-	}
 	out := &getParametersOutput{Parameters: []parameter{}, Invalid: []string{}}
 	for i, n := range in.Names {
 		if slices.Contains(in.Names[:i], n) {
@@ -158,9 +145,6 @@ type deleteParametersOutput struct {
 }
 
 func (a *API) deleteParameters(ctx context.Context, in *deleteParametersInput) (*deleteParametersOutput, error) {
-	if err := a.others(ctx, "ssm:DeleteParameters", in.Names); err != nil {
-		return nil, err
-	}
 	out := &deleteParametersOutput{Deleted: []string{}, Invalid: []string{}}
 	for i, n := range in.Names {
 		if slices.Contains(in.Names[:i], n) {

@@ -73,42 +73,24 @@ func (a *API) reference(ctx context.Context, r parameters.Reference, keys map[st
 	return t, nil
 }
 
-// others asks for an operation's action on all but the first of the parameters that it names; the first is the declared target. What is not a name is no parameter, and answered as such.
-func (a *API) others(ctx context.Context, action string, names []name) error {
-	if a.Authorize == nil {
-		return nil
-	}
-	first := firstOf(ctx, names)
-	for i, n := range names {
+// many is the target of what acts on several parameters, each of which must be allowed. What is not a name is no parameter, and answered as such.
+func (a *API) many(ctx context.Context, names []name) (wire.Target, error) {
+	var all []wire.Target
+	for _, n := range names {
 		r, err := parameters.Parse(scope(ctx), string(n))
-		if err != nil || i == first {
+		if err != nil {
 			continue
 		}
 		t, err := a.reference(ctx, r, nil)
 		if err != nil {
-			return err
+			return t, err
 		}
-		if err := a.Authorize(ctx, action, t); err != nil {
-			return err
-		}
+		all = append(all, t)
 	}
-	return nil
-}
-
-// firstOf returns the place of the first name that can be one, or -1.
-func firstOf(ctx context.Context, names []name) int {
-	return slices.IndexFunc(names, func(n name) bool {
-		_, err := parameters.Parse(scope(ctx), string(n))
-		return err == nil
-	})
-}
-
-// many is the target of what acts on several parameters; see others.
-func (a *API) many(ctx context.Context, names []name) (wire.Target, error) {
-	if i := firstOf(ctx, names); i >= 0 {
-		return a.parameter(ctx, names[i], nil)
+	if len(all) == 0 {
+		return anyParameter(ctx), nil
 	}
-	return anyParameter(ctx), nil
+	return all[0].And(all[1:]...), nil
 }
 
 // anyParameter is the target of what acts on no parameter in particular.
