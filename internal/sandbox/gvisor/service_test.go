@@ -312,6 +312,7 @@ func TestService(t *testing.T) {
 		if err := r.Signal(t.Context(), syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
+		o.await(t, "refused")
 		select {
 		case <-r.Done():
 			t.Error("it has ended")

@@ -26,9 +26,12 @@ func main() {
 		code, _ := strconv.Atoi(os.Args[2])
 		os.Exit(code)
 	case "stubborn":
-		signal.Ignore(syscall.SIGTERM)
+		asked := make(chan os.Signal, 1)
+		signal.Notify(asked, syscall.SIGTERM)
 		fmt.Println("ready")
-		select {}
+		for range asked {
+			fmt.Println("refused")
+		}
 	case "silent":
 		time.Sleep(time.Hour)
 	case "flood":
